@@ -1,0 +1,101 @@
+//go:build acceptance
+
+package acceptance
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestTermini drives the server with Puppet's own termini: everything that a
+// node's run sends and asks for must work with soft_write_failure off.
+func TestTermini(t *testing.T) {
+	installPuppet(t)
+	ca := newAuthority(t)
+	server := startServer(t, ca)
+	exporter := newNode(t, ca, "exporter.example.com", server.tls)
+	collector := newNode(t, ca, "collector.example.com", server.tls)
+
+	exporter.apply(t, `
+class profile::base { notify { 'hello': } }
+include profile::base
+@@notify { "a greeting from ${trusted['certname']}": tag => 'greeting' }
+@@notify { 'not asked for': tag => 'other' }
+`)
+	server.drained(t)
+
+	t.Run("facts, catalog and report are stored", func(t *testing.T) { stored(t, server, exporter.certname) })
+	t.Run("an exported resource is collected", func(t *testing.T) {
+		out := collector.apply(t, `Notify <<| tag == 'greeting' |>>`)
+		require.Contains(t, out, "a greeting from exporter.example.com")
+		require.NotContains(t, out, "not asked for")
+	})
+	t.Run("puppetdb_query answers", func(t *testing.T) {
+		server.drained(t)
+		result := filepath.Join(collector.dir, "result")
+		collector.apply(t, fmt.Sprintf(`
+$nodes = puppetdb_query(['from', 'nodes', ['extract', ['certname'], ['~', 'certname', '^exporter']]])
+$kernel = puppetdb_query(['from', 'facts', ['extract', ['value'], ['and', ['=', 'name', 'kernel'], ['=', 'certname', 'exporter.example.com']]]])
+$class = puppetdb_query(['from', 'resources', ['extract', ['title'], ['and', ['=', 'type', 'Class'], ['~', 'title', 'Profile']]]])
+file { '%s': content => "${nodes[0]['certname']} ${kernel[0]['value']} ${class[0]['title']}" }
+`, result))
+		content, err := os.ReadFile(result)
+		require.NoError(t, err)
+		require.Equal(t, "exporter.example.com Linux Profile::Base", string(content))
+	})
+	t.Run("node status and deactivation", func(t *testing.T) {
+		out, code := collector.puppet(t, "node", "status", exporter.certname)
+		require.Zero(t, code)
+		require.Contains(t, out, "Currently active")
+		out, code = collector.puppet(t, "node", "deactivate", exporter.certname)
+		require.Zero(t, code)
+		require.Contains(t, out, "Submitted 'deactivate node' for "+exporter.certname)
+		server.drained(t)
+		var node struct{ Deactivated *string }
+		require.Equal(t, http.StatusOK, server.get(t, "/pdb/query/v4/nodes/"+exporter.certname, "", &node))
+		require.NotNil(t, node.Deactivated)
+		out = collector.apply(t, `Notify <<| tag == 'greeting' |>>`)
+		require.NotContains(t, out, "a greeting", "resources of a deactivated node are not collected")
+	})
+	t.Run("a new run brings the node back", func(t *testing.T) {
+		exporter.apply(t, `notify { 'again': }`)
+		server.drained(t)
+		var node struct{ Deactivated *string }
+		require.Equal(t, http.StatusOK, server.get(t, "/pdb/query/v4/nodes/"+exporter.certname, "", &node))
+		require.Nil(t, node.Deactivated)
+		var reports []any
+		server.get(t, "/pdb/query/v4/reports", `["=","certname","exporter.example.com"]`, &reports)
+		require.Len(t, reports, 2)
+	})
+}
+
+// stored checks what the first run of a node must have left behind.
+func stored(t *testing.T, server *dalang, certname string) {
+	var node map[string]any
+	require.Equal(t, http.StatusOK, server.get(t, "/pdb/query/v4/nodes/"+certname, "", &node))
+	for _, field := range []string{"facts_timestamp", "catalog_timestamp", "report_timestamp", "latest_report_hash"} {
+		require.NotNil(t, node[field], field)
+	}
+	require.Equal(t, "changed", node["latest_report_status"])
+
+	var facts []struct{ Name string }
+	server.get(t, "/pdb/query/v4/nodes/"+certname+"/facts", "", &facts)
+	require.Greater(t, len(facts), 20)
+
+	var resources []struct{ Type, Title string }
+	server.get(t, "/pdb/query/v4/resources", fmt.Sprintf(`["and",["=","certname",%q],["=","exported",true]]`, certname), &resources)
+	require.Len(t, resources, 2)
+
+	var events []struct {
+		Status string `json:"status"`
+		Title  string `json:"resource_title"`
+	}
+	server.get(t, "/pdb/query/v4/events", fmt.Sprintf(`["=","certname",%q]`, certname), &events)
+	require.Len(t, events, 1)
+	require.Equal(t, "hello", events[0].Title)
+}
