@@ -4,7 +4,6 @@ package acceptance
 
 import (
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
@@ -27,7 +26,7 @@ include profile::base
 @@notify { "a greeting from ${trusted['certname']}": tag => 'greeting' }
 @@notify { 'not asked for': tag => 'other' }
 `)
-	server.drained(t)
+	server.Drain(t)
 
 	t.Run("facts, catalog and report are stored", func(t *testing.T) { stored(t, server, exporter.certname) })
 	t.Run("an exported resource is collected", func(t *testing.T) {
@@ -36,7 +35,7 @@ include profile::base
 		require.NotContains(t, out, "not asked for")
 	})
 	t.Run("puppetdb_query answers", func(t *testing.T) {
-		server.drained(t)
+		server.Drain(t)
 		result := filepath.Join(collector.dir, "result")
 		collector.apply(t, fmt.Sprintf(`
 $nodes = puppetdb_query(['from', 'nodes', ['extract', ['certname'], ['~', 'certname', '^exporter']]])
@@ -55,21 +54,21 @@ file { '%s': content => "${nodes[0]['certname']} ${kernel[0]['value']} ${class[0
 		out, code = collector.puppet(t, "node", "deactivate", exporter.certname)
 		require.Zero(t, code)
 		require.Contains(t, out, "Submitted 'deactivate node' for "+exporter.certname)
-		server.drained(t)
+		server.Drain(t)
 		var node struct{ Deactivated *string }
-		require.Equal(t, http.StatusOK, server.get(t, "/pdb/query/v4/nodes/"+exporter.certname, "", &node))
+		server.Decode(t, "/pdb/query/v4/nodes/"+exporter.certname, "", &node)
 		require.NotNil(t, node.Deactivated)
 		out = collector.apply(t, `Notify <<| tag == 'greeting' |>>`)
 		require.NotContains(t, out, "a greeting", "resources of a deactivated node are not collected")
 	})
 	t.Run("a new run brings the node back", func(t *testing.T) {
 		exporter.apply(t, `notify { 'again': }`)
-		server.drained(t)
+		server.Drain(t)
 		var node struct{ Deactivated *string }
-		require.Equal(t, http.StatusOK, server.get(t, "/pdb/query/v4/nodes/"+exporter.certname, "", &node))
+		server.Decode(t, "/pdb/query/v4/nodes/"+exporter.certname, "", &node)
 		require.Nil(t, node.Deactivated)
 		var reports []any
-		server.get(t, "/pdb/query/v4/reports", `["=","certname","exporter.example.com"]`, &reports)
+		server.Decode(t, "/pdb/query/v4/reports", `["=","certname","exporter.example.com"]`, &reports)
 		require.Len(t, reports, 2)
 	})
 }
@@ -77,25 +76,25 @@ file { '%s': content => "${nodes[0]['certname']} ${kernel[0]['value']} ${class[0
 // stored checks what the first run of a node must have left behind.
 func stored(t *testing.T, server *dalang, certname string) {
 	var node map[string]any
-	require.Equal(t, http.StatusOK, server.get(t, "/pdb/query/v4/nodes/"+certname, "", &node))
+	server.Decode(t, "/pdb/query/v4/nodes/"+certname, "", &node)
 	for _, field := range []string{"facts_timestamp", "catalog_timestamp", "report_timestamp", "latest_report_hash"} {
 		require.NotNil(t, node[field], field)
 	}
 	require.Equal(t, "changed", node["latest_report_status"])
 
 	var facts []struct{ Name string }
-	server.get(t, "/pdb/query/v4/nodes/"+certname+"/facts", "", &facts)
+	server.Decode(t, "/pdb/query/v4/nodes/"+certname+"/facts", "", &facts)
 	require.Greater(t, len(facts), 20)
 
 	var resources []struct{ Type, Title string }
-	server.get(t, "/pdb/query/v4/resources", fmt.Sprintf(`["and",["=","certname",%q],["=","exported",true]]`, certname), &resources)
+	server.Decode(t, "/pdb/query/v4/resources", fmt.Sprintf(`["and",["=","certname",%q],["=","exported",true]]`, certname), &resources)
 	require.Len(t, resources, 2)
 
 	var events []struct {
 		Status string `json:"status"`
 		Title  string `json:"resource_title"`
 	}
-	server.get(t, "/pdb/query/v4/events", fmt.Sprintf(`["=","certname",%q]`, certname), &events)
+	server.Decode(t, "/pdb/query/v4/events", fmt.Sprintf(`["=","certname",%q]`, certname), &events)
 	require.Len(t, events, 1)
 	require.Equal(t, "hello", events[0].Title)
 }
