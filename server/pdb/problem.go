@@ -24,7 +24,6 @@ type Problem struct {
 	Shape   Shape
 	Message string
 	Kind    string            // for shape Kind
-	Details *string           // for shape Kind: adds "details" when Detailed
 	Header  map[string]string // extra headers, such as Retry-After
 	Err     error             // what lies behind it; logged, never sent
 }

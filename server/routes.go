@@ -1,0 +1,99 @@
+package server
+
+import (
+	"net/http"
+
+	"github.com/gorilla/mux"
+
+	"dalang/server/pdb"
+)
+
+// Handlers is everybody who answers requests. What is nil is not routed.
+type Handlers struct {
+	Commands *pdb.Commands
+	Admin    *pdb.Admin
+	Meta     *pdb.Meta
+	Status   *pdb.Status
+	Metrics  *pdb.Metrics
+	// More bring their routes along: the query API, the dead letter office.
+	More []Router
+}
+
+// Router is somebody with routes of his own.
+type Router interface{ Routes() []pdb.Route }
+
+var (
+	get      = []string{http.MethodGet, http.MethodHead}
+	getPost  = []string{http.MethodGet, http.MethodHead, http.MethodPost}
+	post     = []string{http.MethodPost}
+	anything []string // upstream answers most routes to any method
+)
+
+// Table is THE route table: every route of h, in the order in which they are
+// tried. docs/api names each of them.
+func Table(h Handlers) []pdb.Route {
+	var t []pdb.Route
+	add := func(methods []string, path string, handle func(http.ResponseWriter, *http.Request) error, doc string) {
+		t = append(t, pdb.Route{Methods: methods, Path: path, Handle: handle, Doc: doc})
+	}
+	if c := h.Commands; c != nil {
+		add(get, "/pdb/cmd/v1/{uuid}", c.Lookup, "what became of a command")
+		add(anything, "/pdb/cmd/v1", c.Submit, "submit a command")
+		add(anything, "/pdb/cmd{rest:/.*}", c.Submit, "validates like a submission, then 404")
+	}
+	if m := h.Meta; m != nil {
+		add(anything, "/pdb/meta/v1/version", m.Version, "PuppetDB version that Dalang is compatible with")
+		add(anything, "/pdb/meta/v1/version/latest", m.Latest, "always 404: Dalang does not phone home")
+		add(anything, "/pdb/meta/v1/server-time", m.ServerTime, "the server's clock")
+	}
+	if a := h.Admin; a != nil {
+		add(post, "/pdb/admin/v1/cmd", a.Command, "clean or delete")
+		add(anything, "/pdb/admin/v1/summary-stats", a.SummaryStats, "sizes and distributions of what is stored")
+	}
+	if s := h.Status; s != nil {
+		add(get, "/status/v1/services", s.Services, "status of all services")
+		add(get, "/status/v1/services/{service}", s.Service, "status of one service")
+		add(get, "/status/v1/simple", s.Simple, "the state as one word")
+		add(get, "/status/v1/simple/{service}", s.SimpleService, "the state of one service as one word")
+	}
+	if m := h.Metrics; m != nil {
+		add(get, "/metrics", m.Prometheus, "metrics for Prometheus")
+		add(getPost, "/metrics/v2{path:(?:/.*)?}", m.Jolokia, "metrics as MBeans, for clients of PuppetDB")
+		add(get, "/pdb/dashboard/data", m.Dashboard, "the meters of upstream's dashboard")
+	}
+	for _, more := range h.More {
+		t = append(t, more.Routes()...)
+	}
+	add(get, "/", landing, "where to find what")
+	add(get, "/pdb/dashboard/index.html", landing, "where to find what")
+	return t
+}
+
+// routes builds the router from the table.
+func (s *Server) routes(h Handlers) http.Handler {
+	// Paths are matched as they were sent: a fact called "a/b" is "a%2Fb".
+	m := mux.NewRouter().UseEncodedPath().SkipClean(true)
+	for _, route := range Table(h) {
+		r := m.Handle(route.Path, s.handler(route.Path, route.Handle))
+		if route.Methods != nil {
+			r.Methods(route.Methods...)
+		}
+	}
+	missing := s.handler("none", func(http.ResponseWriter, *http.Request) error { return pdb.NotFound() })
+	m.NotFoundHandler, m.MethodNotAllowedHandler = missing, missing
+	return m
+}
+
+// landing is for people who open the address in a browser, and for upstream's
+// dashboard links.
+func landing(w http.ResponseWriter, _ *http.Request) error {
+	return pdb.WriteText(w, http.StatusOK, `Dalang, in the place of PuppetDB.
+
+  /pdb/query/v4            queries
+  /pdb/cmd/v1              commands
+  /pdb/admin/v1/dlo        the dead letter office
+  /status/v1/services      is it well?
+  /metrics                 metrics for Prometheus
+  /metrics/v2              metrics as MBeans
+`)
+}

@@ -1,0 +1,240 @@
+// Package server is Dalang's HTTP front end: listeners, TLS, the route table,
+// the middleware around every request, and the one place where errors become
+// responses. What the routes do is in package server/pdb.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"dalang/commands"
+	"dalang/server/pdb"
+)
+
+// Config says where and how to serve. At least one of Listen and TLS.Listen is
+// required.
+type Config struct {
+	// Listen is the cleartext address, "127.0.0.1:8080"; empty: none. Unless
+	// AllowCleartext is set it must be a loopback address.
+	Listen         string
+	AllowCleartext bool
+	TLS            TLSConfig
+	Auth           AuthConfig
+
+	// Handlers are the routes from the start. They can be replaced by Mount.
+	Handlers Handlers
+	// Maintenance answers 503 to /pdb/* while it is on. Nil: never.
+	Maintenance *pdb.Maintenance
+
+	// MaxHeaderBytes bounds a request's line and headers: 431 (414 for the
+	// line alone) beyond it. Default 8192, as request-header-max-size.
+	MaxHeaderBytes int
+	// StallTimeout ends a connection on which no byte moved for so long while a
+	// body was read or an answer written. Default one minute: a large body on a
+	// slow line is fine as long as it moves.
+	StallTimeout time.Duration
+	// ShutdownTimeout is how long requests in flight may take after the end of
+	// Run's context. Default 30 s.
+	ShutdownTimeout time.Duration
+
+	Version    string // Dalang's own version, for the header X-Dalang-Version
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+	Now        func() time.Time
+}
+
+// applyDefaults fills in what was left out.
+func (c *Config) applyDefaults() error {
+	if c.Listen == "" && c.TLS.Listen == "" {
+		return errors.New("server: neither a cleartext nor a TLS address to listen on")
+	}
+	if c.MaxHeaderBytes <= 0 {
+		c.MaxHeaderBytes = 8192
+	}
+	if c.StallTimeout <= 0 {
+		c.StallTimeout = time.Minute
+	}
+	if c.ShutdownTimeout <= 0 {
+		c.ShutdownTimeout = 30 * time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return nil
+}
+
+// Server serves HTTP and HTTPS.
+type Server struct {
+	cfg     Config
+	auth    *authorizer
+	tls     *tlsState // nil without TLS
+	metrics *metrics
+	router  atomic.Pointer[http.Handler] // swapped by Mount
+
+	mu        sync.Mutex // guards the listeners
+	plain     net.Listener
+	encrypted net.Listener
+}
+
+// New checks the configuration and reads certificates and allowlists. It does
+// not listen yet.
+func New(cfg Config) (*Server, error) {
+	if err := cfg.applyDefaults(); err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, metrics: newMetrics(cfg.Registerer)}
+	var err error
+	if s.auth, err = newAuthorizer(cfg.Auth, cfg.Logger); err != nil {
+		return nil, err
+	}
+	if cfg.TLS.Listen != "" {
+		if s.tls, err = newTLSState(cfg.TLS, cfg.Now, cfg.Logger); err != nil {
+			return nil, err
+		}
+	}
+	s.Mount(cfg.Handlers)
+	return s, nil
+}
+
+// Mount replaces the routes, at any time: the program can answer /status in
+// maintenance mode before there is a store to query.
+func (s *Server) Mount(h Handlers) {
+	router := s.routes(h)
+	s.router.Store(&router)
+}
+
+// Handler is the whole front end as it stands behind both listeners.
+func (s *Server) Handler() http.Handler {
+	routed := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		(*s.router.Load()).ServeHTTP(w, r)
+	})
+	return s.middleware(routed)
+}
+
+// Listen opens the listeners. Run does it when nobody did.
+func (s *Server) Listen() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cfg.Listen != "" && s.plain == nil {
+		if !s.cfg.AllowCleartext {
+			if err := mustBeLoopback(s.cfg.Listen); err != nil {
+				return err
+			}
+		}
+		l, err := net.Listen("tcp", s.cfg.Listen)
+		if err != nil {
+			return fmt.Errorf("server: %w", err)
+		}
+		s.plain = l
+	}
+	if s.tls != nil && s.encrypted == nil {
+		l, err := net.Listen("tcp", s.cfg.TLS.Listen)
+		if err != nil {
+			return fmt.Errorf("server: %w", err)
+		}
+		s.encrypted = l
+	}
+	return nil
+}
+
+// mustBeLoopback refuses an address that other machines can reach.
+func mustBeLoopback(addr string) error {
+	tcp, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("server: address %q: %w", addr, err)
+	}
+	if !tcp.IP.IsLoopback() {
+		return fmt.Errorf("server: refusing to serve cleartext on %s, which other machines can reach: "+
+			"listen on a loopback address, use TLS, or set allow-cleartext = true", addr)
+	}
+	return nil
+}
+
+// Addr is the cleartext address, nil before Listen or without one.
+func (s *Server) Addr() net.Addr { return s.addr(&s.plain) }
+
+// TLSAddr is the TLS address, nil before Listen or without one.
+func (s *Server) TLSAddr() net.Addr { return s.addr(&s.encrypted) }
+
+func (s *Server) addr(l *net.Listener) net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if *l == nil {
+		return nil
+	}
+	return (*l).Addr()
+}
+
+// Run serves until ctx ends or a listener fails. Then it stops accepting, lets
+// requests in flight finish for ShutdownTimeout, cancels the rest, and returns
+// when all handlers have: nil after an orderly end.
+func (s *Server) Run(ctx context.Context) error {
+	if err := s.Listen(); err != nil {
+		return err
+	}
+	// Requests live on when ctx ends, until the shutdown gives up on them.
+	requests, cancelRequests := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancelRequests(nil)
+	srv := &http.Server{
+		Handler:           s.Handler(),
+		ReadHeaderTimeout: 20 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    s.cfg.MaxHeaderBytes, // plus 4 KiB of slack; middleware is exact
+		BaseContext:       func(net.Listener) context.Context { return requests },
+		ErrorLog:          slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelDebug),
+	}
+	srv.Protocols = new(http.Protocols)
+	srv.Protocols.SetHTTP1(true) // as upstream; some clients insist on it
+	g, ctx := errgroup.WithContext(ctx)
+	if s.plain != nil {
+		s.cfg.Logger.Info("serving", "scheme", "http", "address", s.plain.Addr().String())
+		g.Go(func() error { return serve(srv, s.plain) })
+	}
+	if s.encrypted != nil {
+		s.cfg.Logger.Info("serving", "scheme", "https", "address", s.encrypted.Addr().String())
+		g.Go(func() error { return serve(srv, s.tls.listener(s.encrypted)) })
+	}
+	g.Go(func() error {
+		<-ctx.Done()
+		return s.shutdown(srv, cancelRequests)
+	})
+	return g.Wait()
+}
+
+func serve(srv *http.Server, l net.Listener) error {
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("server: %w", err)
+	}
+	return nil
+}
+
+// shutdown ends the server in three steps: ask, cancel, cut.
+func (s *Server) shutdown(srv *http.Server, cancelRequests context.CancelCauseFunc) error {
+	patience, cancel := context.WithTimeout(context.Background(), s.cfg.ShutdownTimeout)
+	defer cancel()
+	if srv.Shutdown(patience) == nil {
+		return nil
+	}
+	s.cfg.Logger.Warn("requests still run after the shutdown timeout; cancelling them",
+		"timeout", s.cfg.ShutdownTimeout)
+	cancelRequests(commands.ErrShutdown)
+	patience, cancel = context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if srv.Shutdown(patience) != nil {
+		_ = srv.Close()
+	}
+	return nil
+}
