@@ -1,0 +1,386 @@
+package wireformat
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// Fields of "replace catalog", by position in catalogFields.
+const (
+	catalogCertname = iota
+	catalogVersion
+	catalogEnvironment
+	catalogTransactionUUID
+	catalogCatalogUUID
+	catalogCodeID
+	catalogProducer
+	catalogJobID
+	catalogProducerTimestamp
+	catalogEdges
+	catalogResources
+)
+
+func catalogFields() []string {
+	return []string{"certname", "version", "environment", "transaction_uuid", "catalog_uuid", "code_id", "producer",
+		"job_id", "producer_timestamp", "edges", "resources"}
+}
+
+// catalog reads "replace catalog" 4 to 9. Spec §3.2.
+func (d *decoder) catalog() *Catalog {
+	if d.next() == '"' { // a string that holds the catalog's JSON
+		d.b, d.i = bytes.Clone(d.str()), 0
+		d.next()
+	}
+	c := &Catalog{}
+	g := &graph{decoder: d, refs: make(map[string]int32, 1024)}
+	shape := fields{
+		names: catalogFields(),
+		required: 1<<catalogCertname | 1<<catalogVersion | 1<<catalogProducerTimestamp |
+			1<<catalogEdges | 1<<catalogResources,
+		read:    func(field int) { g.field(c, field) },
+		unknown: func([]byte) {}, // unknown top-level keys are dropped
+	}
+	if d.version >= 7 {
+		shape.required |= 1 << catalogCodeID
+	}
+	if d.version >= 8 {
+		shape.required |= 1 << catalogCatalogUUID
+	}
+	if d.version >= 9 {
+		shape.required |= 1 << catalogProducer
+	}
+	if d.version <= 5 {
+		shape.alias = oldCatalogKey
+	}
+	if d.version == 4 {
+		shape.required &^= 1 << catalogProducerTimestamp
+	}
+	if !d.record(shape) {
+		return c
+	}
+	d.upgradeCatalog(c)
+	g.finish(c)
+	if len(d.problems) == 0 {
+		c.Hash = catalogHash(c)
+	}
+	return c
+}
+
+// oldCatalogKey gives the present name of a top-level key of versions 4 and 5.
+func oldCatalogKey(key []byte) []byte {
+	if string(key) == "name" {
+		return []byte("certname")
+	}
+	return bytes.ReplaceAll(key, []byte("-"), []byte("_"))
+}
+
+// upgradeCatalog takes the catalog through each version after its own. Fields
+// that a version did not have are overwritten, even if they were sent.
+func (d *decoder) upgradeCatalog(c *Catalog) {
+	if d.version <= 4 { // 4 → 5: the time of production
+		c.ProducerTimestamp = d.received
+	}
+	if d.version <= 6 { // 6 → 7: code_id
+		c.CodeID = nil
+	}
+	if d.version <= 7 { // 7 → 8: catalog_uuid
+		c.CatalogUUID = c.TransactionUUID
+	}
+	if d.version <= 8 { // 8 → 9: producer, job_id
+		c.Producer, c.JobID = nil, nil
+	}
+}
+
+// graph collects resources and edges. Either may come first and both name
+// resources, so each name gets a number at its first sight.
+type graph struct {
+	*decoder
+	refs    map[string]int32 // type NUL title → number
+	names   []ref            // by number
+	key     []byte           // scratch
+	edges   []edge
+	rest    []Resource
+	numbers []int32 // of the resources in rest
+}
+
+// ref is a resource's name and what is known about it.
+type ref struct {
+	kind, title string
+	resource    int32 // 1 + index in rest; 0 when only edges have named it
+}
+
+type edge struct {
+	source, target int32
+	relationship   Relationship
+}
+
+func (g *graph) field(c *Catalog, field int) {
+	switch field {
+	case catalogCertname:
+		c.Certname = g.text()
+	case catalogVersion:
+		c.Version = g.text()
+	case catalogEnvironment:
+		c.Environment = g.optionalText()
+	case catalogTransactionUUID:
+		c.TransactionUUID = g.optionalUUID()
+	case catalogCatalogUUID:
+		c.CatalogUUID = g.optionalUUID()
+	case catalogCodeID:
+		c.CodeID = g.optionalText()
+	case catalogProducer:
+		c.Producer = g.optionalText()
+	case catalogJobID:
+		c.JobID = g.optionalText()
+	case catalogProducerTimestamp:
+		c.ProducerTimestamp = g.anyTime()
+	case catalogEdges:
+		g.edges = g.edges[:0]
+		g.list(func(int) { g.edge() })
+	case catalogResources:
+		for i := range g.names {
+			g.names[i].resource = 0
+		}
+		g.rest, g.numbers = g.rest[:0], g.numbers[:0]
+		g.list(func(int) { g.resource() })
+	}
+}
+
+// number gives the number of a resource's name.
+func (g *graph) number(kind, title string) int32 {
+	g.key = append(append(append(g.key[:0], kind...), 0), title...)
+	n, ok := g.refs[string(g.key)]
+	if !ok {
+		n = int32(len(g.names))
+		g.refs[string(g.key)] = n
+		g.names = append(g.names, ref{kind: kind, title: title})
+	}
+	return n
+}
+
+// resource reads one resource. Unknown keys are ignored, as upstream does.
+func (g *graph) resource() {
+	var r Resource
+	const kind, title, tags, exported, file, line, parameters = 0, 1, 2, 3, 4, 5, 6
+	ok := g.record(fields{
+		names:    []string{"type", "title", "tags", "exported", "file", "line", "parameters"},
+		required: 1<<kind | 1<<title | 1<<tags | 1<<exported,
+		unknown:  func([]byte) {},
+		read: func(field int) {
+			switch field {
+			case kind:
+				r.Type = g.shared()
+			case title:
+				r.Title = g.text()
+			case tags:
+				r.Tags = g.tags()
+			case exported:
+				r.Exported = g.boolean()
+			case file:
+				r.File = g.optionalText()
+			case line:
+				r.Line = g.optionalLine()
+			case parameters:
+				r.Parameters = g.parameters()
+			}
+		},
+	})
+	if !ok {
+		return
+	}
+	n := g.number(r.Type, r.Title)
+	if g.names[n].resource != 0 {
+		g.problem("%s[%s] is there twice", r.Type, r.Title)
+		return
+	}
+	r.Hash = g.resourceHash(&r)
+	g.rest = append(g.rest, r)
+	g.numbers = append(g.numbers, n)
+	g.names[n].resource = int32(len(g.rest))
+}
+
+func (g *graph) parameters() JSON {
+	if g.null() {
+		return nil
+	}
+	if g.next() != '{' {
+		g.wrongType("an object")
+		return nil
+	}
+	return g.value()
+}
+
+// tags reads a resource's tags: sorted, without duplicates.
+func (g *graph) tags() []string {
+	if g.next() != '[' {
+		g.wrongType("an array")
+		return nil
+	}
+	var tags []string
+	g.list(func(int) {
+		tag := g.shared()
+		if !validTag(tag) {
+			g.problem("is an invalid tag %q: tags are lower-case letters, digits, _, and behind the first character : . and -", tag)
+		}
+		if tags == nil {
+			tags = make([]string, 0, 12)
+		}
+		tags = append(tags, tag)
+	})
+	slices.Sort(tags)
+	return slices.Compact(tags)
+}
+
+// validTag is upstream's rule, spec §3.2.
+func validTag(tag string) bool {
+	for i, r := range tag {
+		switch {
+		case r == '_' || r >= 'a' && r <= 'z' || r >= '0' && r <= '9':
+		case i > 0 && (r == ':' || r == '.' || r == '-'):
+		case r < 0x80:
+			return false
+		case unicode.IsLetter(r) && !unicode.IsUpper(r) || unicode.IsNumber(r):
+		default:
+			return false
+		}
+	}
+	return tag != ""
+}
+
+// edge reads one edge. Its resources are looked up when all are known.
+func (g *graph) edge() {
+	var e edge
+	ok := g.record(fields{
+		names:    []string{"source", "target", "relationship"},
+		required: 1 | 2 | 4,
+		unknown:  func([]byte) {},
+		read: func(field int) {
+			switch field {
+			case 0:
+				e.source = g.end()
+			case 1:
+				e.target = g.end()
+			case 2:
+				e.relationship = g.relationship()
+			}
+		},
+	})
+	if ok {
+		g.edges = append(g.edges, e)
+	}
+}
+
+// end reads {"type", "title"}: any other key makes it name no resource.
+func (g *graph) end() int32 {
+	var kind, title string
+	ok := g.record(fields{
+		names:    []string{"type", "title"},
+		required: 1 | 2,
+		read: func(field int) {
+			if field == 0 {
+				kind = g.shared()
+			} else if g.next() == '"' {
+				title = g.intern(g.str())
+			} else {
+				g.wrongType("a string")
+			}
+		},
+	})
+	if !ok {
+		return 0
+	}
+	return g.number(kind, title)
+}
+
+func (g *graph) relationship() Relationship {
+	name := g.shared()
+	r, ok := relationshipOf(name)
+	if !ok {
+		g.problem("is an invalid relationship type %q", name)
+	}
+	return r
+}
+
+func relationshipOf(name string) (Relationship, bool) {
+	switch name {
+	case "contains":
+		return Contains, true
+	case "before":
+		return Before, true
+	case "required-by":
+		return RequiredBy, true
+	case "notifies":
+		return Notifies, true
+	case "subscription-of":
+		return SubscriptionOf, true
+	}
+	return 0, false
+}
+
+// String is the relationship's name on the wire.
+func (r Relationship) String() string {
+	names := [...]string{"", "contains", "before", "required-by", "notifies", "subscription-of"}
+	if int(r) < len(names) {
+		return names[r]
+	}
+	return fmt.Sprintf("relationship(%d)", uint8(r))
+}
+
+// finish sorts what was collected into the catalog and resolves the edges.
+func (g *graph) finish(c *Catalog) {
+	order := make([]int32, len(g.rest))
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortFunc(order, func(a, b int32) int {
+		if n := strings.Compare(g.rest[a].Type, g.rest[b].Type); n != 0 {
+			return n
+		}
+		return strings.Compare(g.rest[a].Title, g.rest[b].Title)
+	})
+	c.Resources = make([]Resource, len(order))
+	place := make([]int32, len(g.names)) // number → index in c.Resources
+	for i := range place {
+		place[i] = math.MinInt32
+	}
+	for i, from := range order {
+		c.Resources[i] = g.rest[from]
+		place[g.numbers[from]] = int32(i)
+	}
+	c.Edges = make([]Edge, 0, len(g.edges))
+	for i, e := range g.edges {
+		if g.missing(i, "source", e.source) || g.missing(i, "target", e.target) {
+			continue
+		}
+		c.Edges = append(c.Edges, Edge{place[e.source], place[e.target], e.relationship})
+	}
+	slices.SortFunc(c.Edges, func(a, b Edge) int {
+		if a.Source != b.Source {
+			return int(a.Source - b.Source)
+		}
+		if a.Target != b.Target {
+			return int(a.Target - b.Target)
+		}
+		return int(a.Relationship) - int(b.Relationship)
+	})
+	c.Edges = slices.Compact(c.Edges)
+}
+
+func (g *graph) missing(edge int, end string, number int32) bool {
+	if int(number) < len(g.names) && g.names[number].resource != 0 {
+		return false
+	}
+	if len(g.problems) < maxProblems {
+		name := "nothing"
+		if int(number) < len(g.names) {
+			name = fmt.Sprintf("%s[%s]", g.names[number].kind, g.names[number].title)
+		}
+		g.problems = append(g.problems, Problem{fmt.Sprintf("$.edges[%d].%s", edge, end),
+			"refers to resource " + name + ", which doesn't exist in the catalog"})
+	}
+	return true
+}

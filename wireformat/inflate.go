@@ -1,0 +1,116 @@
+package wireformat
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/klauspost/compress/flate"
+	"github.com/klauspost/compress/gzip"
+)
+
+// readers keeps decompressors, which are large, for the next body.
+var readers = sync.Pool{New: func() any { return new(gunzipper) }}
+
+// gunzipper reads the first member of a gzip stream.
+type gunzipper struct {
+	gz     gzip.Reader
+	in     bufio.Reader
+	source trackedReader
+	opened bool
+}
+
+// trackedReader remembers an error of the underlying reader, to tell the
+// world's faults from those of the stream.
+type trackedReader struct {
+	r   io.Reader
+	err error
+}
+
+func (t *trackedReader) Read(p []byte) (int, error) {
+	n, err := t.r.Read(p)
+	if err != nil && err != io.EOF {
+		t.err = err
+	}
+	return n, err
+}
+
+// Gunzip reads the first member of the gzip stream r, as upstream does; what
+// follows it is ignored. A stream that is not gzip, or is cut short or
+// corrupt, gives an *Error of cause "encoding"; errors of r pass through.
+// Close must be called, once.
+func Gunzip(r io.Reader) io.ReadCloser {
+	g := readers.Get().(*gunzipper)
+	g.source = trackedReader{r: r}
+	g.in.Reset(&g.source)
+	g.opened = false
+	return g
+}
+
+func (g *gunzipper) Read(p []byte) (int, error) {
+	if !g.opened {
+		if err := g.gz.Reset(&g.in); err != nil {
+			return 0, g.classify(err)
+		}
+		g.gz.Multistream(false)
+		g.opened = true
+	}
+	n, err := g.gz.Read(p)
+	if err != nil && err != io.EOF {
+		err = g.classify(err)
+	}
+	return n, err
+}
+
+func (g *gunzipper) classify(err error) error {
+	if g.source.err != nil {
+		return g.source.err
+	}
+	message := "the gzip stream is corrupt"
+	var corrupt flate.CorruptInputError
+	switch {
+	case !g.opened:
+		message = "the body is labelled gzip but does not start with a gzip header"
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		message = "the gzip stream is cut short"
+	case errors.As(err, &corrupt), errors.Is(err, gzip.ErrChecksum):
+	}
+	return &Error{Cause: CauseEncoding, Message: message, Err: err}
+}
+
+// Close returns the decompressor to the pool.
+func (g *gunzipper) Close() error {
+	g.source = trackedReader{}
+	readers.Put(g)
+	return nil
+}
+
+// Inflate reads a body into buf, which grows as needed, and gunzips its first
+// member if it is gzipped. More than max bytes give an *Error of cause
+// "too-large", a bad stream one of cause "encoding"; errors of r pass through.
+func Inflate(r io.Reader, gzipped bool, max int64, buf []byte) ([]byte, error) {
+	if gzipped {
+		g := Gunzip(r)
+		defer g.Close()
+		r = g
+	}
+	buf = buf[:0]
+	for {
+		if len(buf) == cap(buf) {
+			buf = append(buf, 0)[:len(buf)]
+		}
+		n, err := r.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		if int64(len(buf)) > max {
+			return nil, &Error{Cause: CauseTooLarge, Message: fmt.Sprintf("the command is larger than the limit of %d bytes", max)}
+		}
+		if err == io.EOF {
+			return buf, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
