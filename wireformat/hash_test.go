@@ -45,7 +45,7 @@ func TestHashesOfTheRealServer(t *testing.T) {
 			switch {
 			case row["configuration_version"] != nil && row["puppet_version"] != nil:
 				check("report", reports, row["hash"])
-			case name == "factsets" && row["facts"] != nil:
+			case name == "factsets":
 				check("factset", factsets, row["hash"])
 			case row["parameters"] != nil:
 				check("resource", resources, row["resource"])
@@ -54,7 +54,7 @@ func TestHashesOfTheRealServer(t *testing.T) {
 	}
 	require.GreaterOrEqual(t, compared["report"], 4)
 	require.Greater(t, compared["factset"], 3)
-	require.Greater(t, compared["resource"], 100)
+	require.Greater(t, compared["resource"], 30)
 }
 
 // goldenRows are the objects in the recorded answers of a group, at any depth.
