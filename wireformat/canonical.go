@@ -174,6 +174,9 @@ func compareText(a, b []byte) int {
 	return len(a) - len(b)
 }
 
+// QuoteString is the canonical JSON form of a string.
+func QuoteString(text string) JSON { return appendString(nil, text) }
+
 // appendString appends text as a canonical JSON string. Malformed UTF-8 and
 // NUL become U+FFFD.
 func appendString[T ~string | ~[]byte](dst []byte, text T) []byte {

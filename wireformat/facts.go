@@ -61,6 +61,9 @@ func (d *decoder) facts() *Facts {
 	if d.version <= 4 {
 		factsV4toV5(f)
 	}
+	if len(d.problems) == 0 {
+		f.Hash()
+	}
 	return f
 }
 

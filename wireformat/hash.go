@@ -43,8 +43,21 @@ func appendOptional(b []byte, s *string) []byte {
 }
 
 // Hash is the factset's hash: over certname, environment, values and, if there
-// are any, packages. The store calls it when it has taken out blocked facts.
+// are any, packages. Decode has computed it already.
 func (f *Facts) Hash() string {
+	if f.hash == "" {
+		f.hash = factsHash(f)
+	}
+	return f.hash
+}
+
+// SetValues replaces the facts, which must be sorted by name, as the store
+// does when some of them are blocked.
+func (f *Facts) SetValues(values []Fact) {
+	f.Values, f.hash = values, ""
+}
+
+func factsHash(f *Facts) string {
 	size := 256
 	for _, v := range f.Values {
 		size += len(v.Name) + len(v.Value) + 8

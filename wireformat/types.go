@@ -28,6 +28,8 @@ type Facts struct {
 	ProducerTimestamp time.Time
 	Values            []Fact    // one per top-level name, sorted by name
 	Packages          []Package // sorted, without duplicates
+
+	hash string // of the facts as decoded; see Hash and SetValues
 }
 
 // Fact is one top-level fact, its structured value whole.

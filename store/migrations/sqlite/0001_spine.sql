@@ -28,7 +28,7 @@ CREATE TABLE source_file   (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) S
 
 -- One row per node, with copies of what the nodes entity shows, so that it needs no joins.
 CREATE TABLE node (
-  id                        INTEGER PRIMARY KEY,
+  id                        INTEGER PRIMARY KEY AUTOINCREMENT, -- never used again: see purged_node
   certname                  TEXT NOT NULL UNIQUE,
   deactivated               INTEGER,
   expired                   INTEGER,
@@ -60,6 +60,10 @@ CREATE INDEX node_active      ON node (certname) WHERE deactivated IS NULL AND e
 CREATE INDEX node_dead        ON node (certname) WHERE deactivated IS NOT NULL OR expired IS NOT NULL;
 CREATE INDEX node_report      ON node (latest_report_id);
 CREATE INDEX node_report_time ON node (report_timestamp);
+
+-- Nodes whose row is gone and whose data, which nobody can see any more, is
+-- being deleted in small steps.
+CREATE TABLE purged_node (id INTEGER PRIMARY KEY) STRICT;
 
 -- Facts.
 

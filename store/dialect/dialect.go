@@ -1,0 +1,38 @@
+// Package dialect holds what differs between databases, and nothing else: how
+// to open one, how to tell whose fault an error is, which migrations apply.
+package dialect
+
+import (
+	"context"
+	"database/sql"
+	"io/fs"
+)
+
+// Fault is whose fault a database error is.
+type Fault int
+
+// An error is the world's (a locked, full, broken or unreachable database:
+// wait and try again) unless the data itself can never be stored.
+const (
+	World Fault = iota
+	Data
+)
+
+// Dialect is one kind of database.
+type Dialect interface {
+	// Writer is a pool of one connection that may write.
+	Writer() *sql.DB
+	// Reader is a pool of connections that cannot write; reads in one
+	// transaction see one snapshot and never block the writer.
+	Reader() *sql.DB
+	// Migrations are the schema's steps, in order of their names.
+	Migrations() (fs.FS, error)
+	// Fault classifies an error that a statement gave.
+	Fault(err error) Fault
+	// Sizes are the bytes that the database takes on disk, by part.
+	Sizes(ctx context.Context) map[string]int64
+	// Optimize refreshes the planner's statistics where they are out of date.
+	Optimize(ctx context.Context, conn *sql.Conn) error
+	// Close closes both pools.
+	Close() error
+}

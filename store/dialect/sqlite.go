@@ -1,0 +1,134 @@
+package dialect
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"runtime"
+	"strings"
+
+	"github.com/mattn/go-sqlite3"
+
+	"dalang/store/migrations"
+	"dalang/store/query/sqlfunc"
+)
+
+// SQLiteConfig is how a SQLite database is opened.
+type SQLiteConfig struct {
+	Path       string
+	Readers    int // read-only connections; 0: 4 for each core
+	CacheBytes int // page cache of the writer and, divided, of the readers; 0: 32 MiB
+}
+
+// sqlite keeps one writing connection and a pool of read-only ones on the same
+// file in WAL mode: readers never wait for the writer, nor it for them.
+type sqlite struct {
+	path           string
+	writer, reader *sql.DB
+}
+
+// OpenSQLite opens the database, making it if there is none.
+func OpenSQLite(cfg SQLiteConfig) (Dialect, error) {
+	if cfg.Readers <= 0 {
+		cfg.Readers = 4 * runtime.NumCPU()
+	}
+	if cfg.CacheBytes <= 0 {
+		cfg.CacheBytes = 32 << 20
+	}
+	// synchronous=FULL: a commit that returned has been synced, and the queue
+	// deletes a command's file right after. The WAL shrinks back to
+	// journal_size_limit; checkpoints run every 2000 pages.
+	write := connector{dsn: dsn(cfg.Path, url.Values{
+		"_journal_mode": {"WAL"}, "_synchronous": {"FULL"}, "_busy_timeout": {"5000"}, "_foreign_keys": {"off"},
+		"_cache_size": {fmt.Sprint(-cfg.CacheBytes / 1024)},
+	}), pragmas: []string{"PRAGMA wal_autocheckpoint = 2000", "PRAGMA journal_size_limit = 67108864", "PRAGMA temp_store = MEMORY"}}
+	read := connector{dsn: dsn(cfg.Path, url.Values{
+		"_busy_timeout": {"5000"}, "_query_only": {"true"},
+		"_cache_size": {fmt.Sprint(-max(cfg.CacheBytes/1024/cfg.Readers, 1024))},
+	}), pragmas: []string{"PRAGMA temp_store = MEMORY"}}
+	d := &sqlite{path: cfg.Path, writer: sql.OpenDB(write), reader: sql.OpenDB(read)}
+	d.writer.SetMaxOpenConns(1)
+	d.reader.SetMaxOpenConns(cfg.Readers)
+	d.reader.SetMaxIdleConns(cfg.Readers)
+	if err := d.writer.Ping(); err != nil {
+		_ = d.Close()
+		return nil, fmt.Errorf("open %s: %w", cfg.Path, err)
+	}
+	return d, nil
+}
+
+func dsn(path string, options url.Values) string {
+	escaped := (&url.URL{Path: path}).EscapedPath()
+	return "file:" + escaped + "?" + options.Encode()
+}
+
+// connector opens connections that carry our pragmas and functions.
+type connector struct {
+	dsn     string
+	pragmas []string
+}
+
+func (c connector) Connect(context.Context) (driver.Conn, error) { return c.Driver().Open(c.dsn) }
+
+func (c connector) Driver() driver.Driver {
+	return &sqlite3.SQLiteDriver{ConnectHook: func(conn *sqlite3.SQLiteConn) error {
+		for _, pragma := range c.pragmas {
+			if _, err := conn.Exec(pragma, nil); err != nil {
+				return fmt.Errorf("%s: %w", pragma, err)
+			}
+		}
+		if err := conn.RegisterFunc("pdb_unpack", Unpack, true); err != nil {
+			return fmt.Errorf("register pdb_unpack: %w", err)
+		}
+		return sqlfunc.Register(conn)
+	}}
+}
+
+func (d *sqlite) Writer() *sql.DB { return d.writer }
+func (d *sqlite) Reader() *sql.DB { return d.reader }
+
+func (d *sqlite) Migrations() (fs.FS, error) { return fs.Sub(migrations.Files(), "sqlite") }
+
+// Fault: what a statement refuses for its data's sake can never be stored;
+// everything else may pass.
+func (d *sqlite) Fault(err error) Fault {
+	var e sqlite3.Error
+	if !errors.As(err, &e) {
+		return World
+	}
+	switch e.Code {
+	case sqlite3.ErrConstraint, sqlite3.ErrMismatch, sqlite3.ErrTooBig, sqlite3.ErrRange:
+		return Data
+	}
+	return World
+}
+
+func (d *sqlite) Sizes(context.Context) map[string]int64 {
+	sizes := map[string]int64{}
+	for part, suffix := range map[string]string{"database": "", "wal": "-wal"} {
+		if info, err := os.Stat(d.path + suffix); err == nil {
+			sizes[part] = info.Size()
+		}
+	}
+	return sizes
+}
+
+func (d *sqlite) Optimize(ctx context.Context, conn *sql.Conn) error {
+	_, err := conn.ExecContext(ctx, "PRAGMA optimize = 0x10002")
+	return err
+}
+
+func (d *sqlite) Close() error {
+	var errs []error
+	for _, db := range []*sql.DB{d.reader, d.writer} {
+		if err := db.Close(); err != nil && !strings.Contains(err.Error(), "closed") {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}

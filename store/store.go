@@ -1,0 +1,133 @@
+// Package store is what Dalang knows: nodes, facts, catalogs, reports. It is
+// one SQL implementation over package dialect. One writer applies commands in
+// groups; queries read beside it on their own connections. DESIGN.md has the
+// tables and what each command costs.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"dalang/store/dialect"
+)
+
+// Config is how a store is opened. Only Path is required.
+type Config struct {
+	Path       string // the SQLite file
+	CacheBytes int    // database page cache; 0: 32 MiB
+	Names      int    // names of each kind that are remembered in memory; 0: 50,000
+
+	Blocklist *Blocklist // facts that are not stored
+
+	NodeTTL           time.Duration // silent nodes expire; 0: never
+	NodePurgeTTL      time.Duration // dead nodes are deleted; 0: never
+	NodePurgeLimit    int           // nodes that one periodic purge deletes; 0: no limit
+	ReportTTL         time.Duration
+	ResourceEventsTTL time.Duration // 0 with EventsTTLSet: events are not stored
+	EventsTTLSet      bool          // false: ResourceEventsTTL is ReportTTL
+
+	GC Intervals // when garbage collection runs
+
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+	Now        func() time.Time
+}
+
+func (c Config) withDefaults() (Config, error) {
+	if c.Path == "" {
+		return c, errors.New("store: Path is required")
+	}
+	if c.Names == 0 {
+		c.Names = 50_000
+	}
+	if !c.EventsTTLSet {
+		c.ResourceEventsTTL = c.ReportTTL
+	}
+	if c.ResourceEventsTTL > c.ReportTTL {
+		return c, errors.New(`the "database" resource-events-ttl must not be longer than report-ttl`)
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c, nil
+}
+
+// Store is safe for concurrent use.
+type Store struct {
+	cfg     Config
+	db      dialect.Dialect
+	log     *slog.Logger
+	metrics *storeMetrics
+
+	// mu is held by whoever writes: a batch of commands, a batch of garbage
+	// collection, an administrator's deletion. writer is its.
+	mu     sync.Mutex
+	writer *writer
+
+	gcMu       sync.Mutex // one garbage collection at a time; taken before mu
+	cleaning   activity
+	population populationCache
+}
+
+// Open opens or makes the database and brings its schema up to date.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	db, err := dialect.OpenSQLite(dialect.SQLiteConfig{Path: cfg.Path, CacheBytes: cfg.CacheBytes})
+	if err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, db); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	s := &Store{cfg: cfg, db: db, log: cfg.Logger}
+	s.metrics = newStoreMetrics(cfg.Registerer, s)
+	if s.writer, err = newWriter(ctx, db, cfg.Names); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return s, nil
+}
+
+// Close waits for whoever writes, then closes the database.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return errors.Join(s.writer.close(), s.db.Close())
+}
+
+// Probe tells whether the database can be written to: it takes the write lock
+// and lets it go.
+func (s *Store) Probe(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.writer.transaction(ctx, func() error { return nil })
+}
+
+// ReadTx runs fn on one read-only connection, in one snapshot.
+func (s *Store) ReadTx(ctx context.Context, fn func(ctx context.Context, conn *sql.Conn) error) error {
+	conn, err := s.db.Reader().Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("wait for a connection: %w", err)
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, "BEGIN"); err != nil {
+		return fmt.Errorf("begin reading: %w", err)
+	}
+	// The transaction ends even if ctx has ended: the connection is used again.
+	defer conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK") //nolint:errcheck // nothing was written
+	return fn(ctx, conn)
+}
+
+func ms(t time.Time) int64 { return t.UnixMilli() }
