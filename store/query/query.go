@@ -47,7 +47,6 @@ type Request struct {
 	Timeout *time.Duration // nil: the default; 0: as long as allowed
 	Origin  string         // who asks; for the log
 	Explain bool           // answer with the plan instead of rows
-	ASTOnly bool           // check the query, then answer with it
 
 	FactsExpiration  bool // nodes gain expires_facts, expires_facts_updated
 	PackageInventory bool // factsets gain package_inventory

@@ -156,7 +156,7 @@ func selectFrom(v Value) *Query {
 		}
 		bad(sub, "Unsupported subquery `%s`", head)
 	}
-	q := &Query{Entity: entity, Pos: sub.Items[0].Pos, Columns: columns(v.Items[1])}
+	q := &Query{Entity: entity, Pos: sub.Items[0].Pos, Columns: columns(v.Items[1]), Bare: v.Items[1].Kind == String}
 	if len(sub.Items) == 2 {
 		q.Where = expr(sub.Items[1])
 	}

@@ -6,6 +6,7 @@ type Query struct {
 	Pos    int    // of the entity's name
 
 	Columns []Operand // what extract names; nil: every column
+	Bare    bool      // Columns was written as one string, not as a list
 	Where   Expr      // nil: everything
 	GroupBy []Operand // nil: no grouping
 

@@ -1,0 +1,137 @@
+package query
+
+import (
+	"fmt"
+
+	"dalang/store/query/ast"
+	"dalang/store/query/sqlfunc"
+)
+
+// fact resolves a comparison with ["fact", name]. Spec query.md §3.4.
+func (r *resolver) fact(ent *Entity, c *ast.Compare) pred {
+	if !ent.Node {
+		r.unknownField(ent, "fact")
+		return always{}
+	}
+	switch k := c.Value.Kind; {
+	case c.Op == "=":
+	case c.Op == "~" && k == ast.String:
+		checkPattern(c.Value.Text)
+	case c.Op != "~" && c.Op != "~>" && k == ast.Number:
+	default:
+		fail("Operator '%s' not allowed on value '%s'", c.Op, asText(c.Value))
+	}
+	return ofFact{r.nodeID(ent), c.Field.Name, c.Op, c.Value}
+}
+
+// nodeID is the column with the id of a row's node.
+func (r *resolver) nodeID(ent *Entity) string { return ent.field("certname").Key }
+
+// factIn resolves ["in", ["fact", name], ["array", …]].
+func (r *resolver) factIn(ent *Entity, name string, list []ast.Value) pred {
+	if !ent.Node {
+		r.unknownField(ent, "fact")
+		return always{}
+	}
+	var any []pred
+	for _, v := range list {
+		if jsonType(v) != jsonType(list[0]) {
+			fail("All values in array must be the same type.")
+		}
+		any = append(any, ofFact{r.nodeID(ent), name, "=", v})
+	}
+	if any == nil {
+		return always{}
+	}
+	return anyOf{any}
+}
+
+// jsonType tells integers from other numbers, as upstream's types do.
+func jsonType(v ast.Value) string {
+	if v.Kind == ast.Number {
+		if _, isInt := number(v).(int64); isInt {
+			return "integer"
+		}
+		return "float"
+	}
+	return fmt.Sprint(v.Kind)
+}
+
+// rewritten knows the one spelling of a fact subquery that upstream turns into
+// a comparison with the inventory: a bare column, select_facts, and a name and
+// a value. Spec query.md §3.1.
+func (r *resolver) rewritten(ent *Entity, e *ast.In) (pred, bool) {
+	q := e.Query
+	if !e.Legacy || !q.Bare || q.Entity != "facts" || len(e.Fields) != 1 || e.Fields[0].Name != "certname" || !ent.Node ||
+		len(q.Columns) != 1 || q.Columns[0].Name != "certname" {
+		return nil, false
+	}
+	and, ok := q.Where.(*ast.And)
+	if !ok || len(and.Args) != 2 {
+		return nil, false
+	}
+	name, ok1 := and.Args[0].(*ast.Compare)
+	value, ok2 := and.Args[1].(*ast.Compare)
+	if !ok1 || !ok2 || name.Op != "=" || name.Field.Form != ast.Name || name.Field.Name != "name" || name.Value.Kind != ast.String ||
+		value.Field.Form != ast.Name || value.Field.Name != "value" || value.Op == "~>" || value.Op == "~" && value.Value.Kind != ast.String {
+		return nil, false
+	}
+	check(noNUL(name.Value))
+	check(noNUL(value.Value))
+	if value.Op != "=" && value.Op != "~" && value.Value.Kind != ast.Number {
+		return nil, false // the usual way has the message for it
+	}
+	if value.Op == "~" {
+		checkPattern(value.Value.Text)
+	}
+	return ofFact{r.nodeID(ent), name.Value.Text, value.Op, value.Value}, true
+}
+
+// parameter resolves a comparison with ["parameter", name]. Spec query.md §3.4.
+func (r *resolver) parameter(ent *Entity, c *ast.Compare) pred {
+	if ent.Name != "resources" {
+		r.unknownField(ent, "parameter")
+		return always{}
+	}
+	switch {
+	case c.Op == "=":
+		return ofParameter{c.Field.Name, "=", canonical(c.Value)}
+	case c.Op == "~" && c.Value.Kind == ast.String:
+		pattern := string(ast.AppendString(nil, c.Value.Text))
+		checkPattern(pattern)
+		return ofParameter{c.Field.Name, "~", pattern}
+	}
+	fail("Query operator %s is not allowed on [\"parameter\" \"%s\"]", c.Op, c.Field.Name)
+	return nil
+}
+
+// typeOf resolves ["=", ["function", "jsonb_typeof", "value"], type].
+func (r *resolver) typeOf(ent *Entity, c *ast.Compare) pred {
+	if c.Field.Name != "jsonb_typeof" || c.Op != "=" || c.Value.Kind != ast.String {
+		fail("function %s is not supported in a condition", c.Field.Name)
+	}
+	t := r.function(ent, c.Field)
+	return ofType{term{field: t.field}, c.Value.Text}
+}
+
+// dotted resolves a comparison within a Document. Spec query.md §3.5.
+func (r *resolver) dotted(t term, c *ast.Compare) pred {
+	switch c.Op {
+	case "~>":
+		fail("Query operator ~> is not allowed on field %s", c.Field.Name)
+	case "~":
+		if c.Value.Kind != ast.String {
+			fail(`Argument %s is not a regular expression.`, c.Value.JSON())
+		}
+		checkPattern(c.Value.Text)
+	}
+	if t.path.matches() {
+		if !t.path.ofFacts() {
+			return always{} // spec §3.5: no rows
+		}
+		if _, err := sqlfunc.CompileRegexp(pathPattern(t.path)); err != nil {
+			fail("%s", err)
+		}
+	}
+	return inDoc{t, c.Op, c.Value}
+}
