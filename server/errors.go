@@ -54,10 +54,11 @@ func problemOf(r *http.Request, err error) *pdb.Problem {
 		return with(err, pdb.JSONf(http.StatusBadRequest, "%s", wire.Error()))
 	case errors.Is(context.Cause(r.Context()), commands.ErrShutdown):
 		return with(err, pdb.Textf(http.StatusServiceUnavailable, "%s", commands.ErrShutdown.Error()))
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		// Before the next case: net/http cancels the context as well.
+		return with(err, pdb.Textf(http.StatusRequestTimeout, "the request body stopped coming"))
 	case r.Context().Err() != nil, errors.Is(err, context.Canceled):
 		return with(err, pdb.Textf(statusClientGone, "client went away"))
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return with(err, pdb.Textf(http.StatusRequestTimeout, "the request body stopped coming"))
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return with(err, pdb.Textf(http.StatusBadRequest, "the request body ended too early"))
 	case errors.Is(err, context.DeadlineExceeded):

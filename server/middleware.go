@@ -50,7 +50,9 @@ func (s *Server) middleware(routed http.Handler) http.Handler {
 			s.fail(&answer{ResponseWriter: res}, r, err)
 			return
 		}
-		r.Body = &movingBody{ReadCloser: r.Body, rc: res.rc, stall: s.cfg.StallTimeout}
+		body := &movingBody{ReadCloser: r.Body, rc: res.rc, stall: s.cfg.StallTimeout}
+		r.Body = body
+		defer body.finish()
 		zipped.ServeHTTP(res, r)
 	})
 }
@@ -282,19 +284,31 @@ type movingBody struct {
 	rc    *http.ResponseController
 	stall time.Duration
 	next  time.Time // when to push the read deadline on
+	err   error     // sticky: who asks again after a failure must not wait again
 }
 
 // Read pushes the read deadline on. At the end of the body it takes the
 // deadline away: net/http then watches the connection for the client's going,
 // and would take a timeout for it.
 func (b *movingBody) Read(p []byte) (int, error) {
+	if b.err != nil {
+		return 0, b.err
+	}
 	if now := time.Now(); now.After(b.next) {
 		_ = b.rc.SetReadDeadline(now.Add(b.stall))
 		b.next = now.Add(b.stall / 8)
 	}
 	n, err := b.ReadCloser.Read(p)
-	if err != nil {
+	if b.err = err; err == io.EOF {
 		_ = b.rc.SetReadDeadline(time.Time{})
 	}
 	return n, err
+}
+
+// finish bounds the time in which net/http reads what the handler left of the
+// body, to find the next request behind it.
+func (b *movingBody) finish() {
+	if b.err == nil && b.ReadCloser != http.NoBody {
+		_ = b.rc.SetReadDeadline(time.Now().Add(b.stall))
+	}
 }

@@ -34,9 +34,9 @@ type Processor interface {
 // CommandsConfig is what NewCommands needs. Only Processor is required.
 type CommandsConfig struct {
 	Processor Processor
-	// Discarded looks a command up in the dead letter office; its answer is
-	// sent as JSON. Nil: nobody to ask.
-	Discarded func(id uuid.UUID) (any, bool)
+	// Discarded looks a command up in the dead letter office. Nil: nobody to
+	// ask.
+	Discarded func(id uuid.UUID) (commands.Status, bool)
 	// RejectLarge answers 413 to commands of more than MaxCommandSize bytes as
 	// they come over the wire (reject-large-commands, max-command-size).
 	RejectLarge    bool

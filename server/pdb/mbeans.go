@@ -108,6 +108,7 @@ const (
 	domainDLO        = "puppetlabs.puppetdb.dlo"
 	domainStorage    = "puppetlabs.puppetdb.storage"
 	domainPopulation = "puppetlabs.puppetdb.population"
+	domainAdmin      = "puppetlabs.puppetdb.admin"
 )
 
 // Metrics of other packages that the beans below are made of. They stand here
@@ -127,6 +128,10 @@ const (
 	famSeconds    = "dalang_http_request_seconds"
 	famDLOLetters = "dalang_dlo_messages"
 	famDLOBytes   = "dalang_dlo_bytes"
+	famApply      = "dalang_store_apply_seconds"
+	famNew        = "dalang_store_new_catalogs_total"
+	famDuplicate  = "dalang_store_duplicate_catalogs_total"
+	famGC         = "dalang_store_gc_seconds"
 )
 
 // all builds every bean that is made of gathered metrics.
@@ -153,6 +158,7 @@ func (b *beanBuilder) all() {
 	b.http()
 	b.dlo()
 	b.storage()
+	b.admin()
 }
 
 // mq builds the beans about all commands, or those of one kind.
@@ -268,10 +274,9 @@ func (b *beanBuilder) storage() {
 	for name, command := range map[string]string{
 		"replace-catalog-time": "replace catalog", "replace-facts-time": "replace facts", "store-report-time": "store report",
 	} {
-		b.timer(domainStorage, name, f.distribution(famProcessing, labels{"command": command}, 1000))
+		b.timer(domainStorage, name, f.distribution(famApply, labels{"command": command}, 1000))
 	}
-	catalogs := f.sum(famFinished, labels{"command": "replace catalog", "outcome": "processed"})
-	duplicates := f.sum(famFinished, labels{"command": "replace catalog", "outcome": "duplicate"})
+	catalogs, duplicates := f.sum(famNew, nil), f.sum(famDuplicate, nil)
 	b.counter(domainStorage, "new-catalogs", catalogs)
 	b.counter(domainStorage, "duplicate-catalogs", duplicates)
 	pct := 0.0
@@ -279,35 +284,51 @@ func (b *beanBuilder) storage() {
 		pct = duplicates / all
 	}
 	b.gauge(domainStorage, "duplicate-pct", pct)
-	b.timer(domainStorage, "gc-time", f.distribution("dalang_store_gc_seconds", labels{}, 1000))
+	b.timer(domainStorage, "gc-time", f.distribution(famGC, nil, 1000))
 }
 
-// addPopulation builds upstream's gauges over what is stored.
-func (b *beanBuilder) addPopulation(p Population) {
-	perNode, dupes := 0.0, 0.0
-	if p.ActiveNodes > 0 {
-		perNode = float64(p.Resources) / float64(p.ActiveNodes)
-	}
-	if p.Resources > 0 {
-		dupes = float64(p.Resources-p.DistinctResources) / float64(p.Resources)
-	}
+// population builds upstream's gauges over what is stored.
+func (b *beanBuilder) population(p Population) {
 	b.gauge(domainPopulation, "num-nodes", p.ActiveNodes)
 	b.gauge(domainPopulation, "num-active-nodes", p.ActiveNodes)
 	b.gauge(domainPopulation, "num-inactive-nodes", p.InactiveNodes)
 	b.gauge(domainPopulation, "num-resources", p.Resources)
-	b.gauge(domainPopulation, "avg-resources-per-node", perNode)
-	b.gauge(domainPopulation, "pct-resource-dupes", dupes)
+	b.gauge(domainPopulation, "avg-resources-per-node", p.ResourcesPerNode)
+	b.gauge(domainPopulation, "pct-resource-dupes", p.DuplicateResources)
+}
+
+// admin builds a counter and a timer for each kind of cleanup.
+func (b *beanBuilder) admin() {
+	for op, names := range map[string][2]string{
+		"expire_nodes":          {"node-expirations", "node-expiration-time"},
+		"purge_nodes":           {"node-purges", "node-purge-time"},
+		"purge_reports":         {"report-purges", "report-purge-time"},
+		"purge_resource_events": {"resource-event-purges", "resource-events-purge-time"},
+		"gc_packages":           {"package-gcs", "package-gc-time"},
+		"gc_catalogs":           {"catalog-gcs", "catalog-gc-time"},
+		"gc_fact_paths":         {"fact-path-gcs", "fact-path-gc-time"},
+		"other":                 {"other-cleans", "other-clean-time"},
+	} {
+		d := b.families.distribution(famGC, labels{"operation": op}, 1000)
+		b.counter(domainAdmin, names[0], d.count)
+		b.timer(domainAdmin, names[1], d)
+	}
 }
 
 // beans builds all of them, sorted by name.
 func (m *Metrics) beans(ctx context.Context) []bean {
-	population := m.populationNow(ctx)
+	population := m.population(ctx)
 	f := m.gather()
 	m.mu.Lock()
 	b := &beanBuilder{families: f, rates: m.rates, uptime: m.cfg.Now().Sub(m.cfg.Started)}
 	b.all()
 	m.mu.Unlock()
-	b.addPopulation(population)
+	b.population(population)
+	cleaning := ""
+	if m.cfg.Cleaning != nil {
+		cleaning = m.cfg.Cleaning()
+	}
+	b.gauge(domainAdmin, "cleaning", cleaning)
 	b.beans = append(b.beans, m.javaBeans(f)...)
 	sort.Slice(b.beans, func(i, j int) bool { return b.beans[i].name.String() < b.beans[j].name.String() })
 	return b.beans

@@ -13,22 +13,25 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Population is what is stored, for upstream's gauges.
+// Population is how much is stored, for upstream's gauges.
 type Population struct {
 	ActiveNodes, InactiveNodes int64
 	Resources                  int64 // of active nodes' catalogs
-	DistinctResources          int64 // of those, different by type, title and parameters
+	ResourcesPerNode           float64
+	DuplicateResources         float64 // share of resources that equal another, 0 to 1
 }
 
 // MetricsConfig is what NewMetrics needs.
 type MetricsConfig struct {
 	// Gatherer is the program's registry. Required.
 	Gatherer prometheus.Gatherer
-	// Population asks the store; its answer is kept for a minute. May be nil.
+	// Population asks the store, which keeps the answer for a while. May be nil.
 	Population func(ctx context.Context) (Population, error)
-	Started    time.Time // default now
-	Logger     *slog.Logger
-	Now        func() time.Time
+	// Cleaning names the cleanup that runs, "" for none. May be nil.
+	Cleaning func() string
+	Started  time.Time // default now
+	Logger   *slog.Logger
+	Now      func() time.Time
 }
 
 // Metrics answers /metrics for Prometheus, and tells the same numbers to
@@ -40,10 +43,6 @@ type Metrics struct {
 	mu          sync.Mutex // guards both below
 	rates       map[string]*rates
 	peakThreads int
-
-	popMu         sync.Mutex // guards both below; held while the store counts
-	population    Population
-	populationAge time.Time // zero: never asked
 }
 
 // NewMetrics fills in defaults.
@@ -146,22 +145,17 @@ func (m *Metrics) Dashboard(w http.ResponseWriter, r *http.Request) error {
 	return WriteJSON(w, http.StatusOK, dashboard(m.beans(r.Context())))
 }
 
-// populationNow asks the store at most once a minute, and not while a request
-// waits longer than a few seconds.
-func (m *Metrics) populationNow(ctx context.Context) Population {
-	m.popMu.Lock()
-	defer m.popMu.Unlock()
-	now := m.cfg.Now()
-	if m.cfg.Population == nil || !m.populationAge.IsZero() && now.Sub(m.populationAge) < time.Minute {
-		return m.population
+// population asks the store, not for longer than a few seconds. What cannot be
+// counted shows as zero: metrics must tell of trouble, not die of it.
+func (m *Metrics) population(ctx context.Context) Population {
+	if m.cfg.Population == nil {
+		return Population{}
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	p, err := m.cfg.Population(ctx)
 	if err != nil {
 		m.cfg.Logger.Warn("the population could not be counted", "error", err)
-		return m.population
 	}
-	m.population, m.populationAge = p, now
 	return p
 }

@@ -336,7 +336,7 @@ func (raw *rawSubmission) validate() (commands.Submission, error) {
 		Checksum: raw.checksum, Gzip: raw.gzip,
 	}
 	// Upstream treats an unreadable time as none, not as a mistake.
-	if t, err := time.Parse(time.RFC3339Nano, raw.producer); err == nil {
+	if t, err := wireformat.ParseStrictTime(raw.producer); err == nil {
 		sub.Producer = t
 	}
 	return sub, nil
