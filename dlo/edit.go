@@ -12,6 +12,9 @@ import (
 	"dalang/wireformat"
 )
 
+// MaxBody is how many decompressed bytes a command may have.
+func (o *Office) MaxBody() int64 { return o.cfg.MaxBody }
+
 // Replace puts another body, plain JSON, in the place of a letter's. One that
 // would fail again is refused with a *wireformat.Error, unless force is set;
 // then the diagnosis tells what is wrong with the new one.

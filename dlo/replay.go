@@ -53,6 +53,14 @@ type ReplayResult struct {
 	DryRun   bool `json:"dry_run"`
 }
 
+// ReplayEvent is one line of what the API answers to a replay: a letter, or at
+// the end the result, with an error when something stopped the replay.
+type ReplayEvent struct {
+	Letter *Progress     `json:"letter,omitempty"`
+	Result *ReplayResult `json:"result,omitempty"`
+	Error  string        `json:"error,omitempty"`
+}
+
 // Replay submits letters again, in order of acceptance. A letter leaves when
 // its command is durable in the queue; one that would still fail stays, and
 // the replay goes on. When it is interrupted (by ctx, the disk or the queue) the
