@@ -84,7 +84,7 @@ func (p *plan) rows() *statement {
 	st := &statement{}
 	var list []string
 	for _, c := range p.cols {
-		sql, enc := s.output(c)
+		sql, enc := s.output(c, !p.only)
 		list = append(list, sql...)
 		st.cols = append(st.cols, enc)
 	}

@@ -17,10 +17,10 @@ type encodedColumn struct {
 }
 
 // output is the SQL of a column of the answer, and how to encode it.
-func (s *scope) output(c outcol) ([]string, encodedColumn) {
+func (s *scope) output(c outcol, href bool) ([]string, encodedColumn) {
 	sql, typ := s.shown(c.term)
 	enc := encodedColumn{key: append(ast.AppendString(nil, c.name), ':'), typ: typ, number: c.term.fn != nil && typ == Int}
-	if f := c.term.field; f != nil && f.Href != "" && c.term.fn == nil && c.term.path == nil {
+	if f := c.term.field; f != nil && href && f.Href != "" && c.term.fn == nil && c.term.path == nil {
 		enc.href = true
 		return []string{s.use(f.Href), sql}, enc
 	}

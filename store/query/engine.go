@@ -95,7 +95,12 @@ func (e *Engine) plan(req *Request) (*plan, error) {
 		return nil, &Error{Message: err.Error()}
 	}
 	r := &resolver{entities: e.entities, agents: !e.cfg.AllReportTypes, deadSince: e.cfg.Now().Add(-e.cfg.NodePurgeTTL).UnixMilli()}
-	return r.resolve(req, q)
+	p, err := r.resolve(req, q)
+	if err == nil && req.Only != "" {
+		p.only = true
+		p.cols = []outcol{{req.Only, term{field: p.ent.field(req.Only)}}}
+	}
+	return p, err
 }
 
 // Run answers a request. An *Error is the client's fault and comes before
@@ -229,7 +234,9 @@ func (r *run) stream(ctx context.Context, dc any, st *statement, head Head) (err
 }
 
 // bare tells whether rows are values instead of objects.
-func (p *plan) bare() bool { return p.ent.Strings && len(p.cols) == 1 && p.cols[0].term.fn == nil }
+func (p *plan) bare() bool {
+	return p.only || p.ent.Strings && len(p.cols) == 1 && p.cols[0].term.fn == nil
+}
 
 // explain answers with the database's plan.
 func (r *run) explain(ctx context.Context, conn *sql.Conn, st *statement) error {

@@ -12,6 +12,7 @@ type plan struct {
 	order  []sortKey
 	limit  *int64
 	offset *int64
+	only   bool // rows are the bare data of the only column
 }
 
 // outcol is one column of the answer.

@@ -48,6 +48,8 @@ type Request struct {
 	Origin  string         // who asks; for the log
 	Explain bool           // answer with the plan instead of rows
 
+	Only string // rows are the bare data of this field, whatever the query extracts
+
 	FactsExpiration  bool // nodes gain expires_facts, expires_facts_updated
 	PackageInventory bool // factsets gain package_inventory
 

@@ -102,3 +102,6 @@ func noNUL(v ast.Value) error {
 }
 
 func timeOf(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
+
+// ParseTime reads a time in any of the formats that queries may use.
+func ParseTime(s string) (time.Time, error) { return wireformat.ParseTime(s) }

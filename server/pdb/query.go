@@ -1,0 +1,184 @@
+package pdb
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/gorilla/mux"
+
+	"dalang/store/query"
+	"dalang/store/query/ast"
+)
+
+// Queries answers /pdb/query/v4.
+type Queries struct{ cfg QueryConfig }
+
+// QueryConfig is what Queries needs. Engine is required.
+type QueryConfig struct {
+	Engine *query.Engine
+	Pretty bool // pretty-print unless a request says otherwise
+	// PQL turns PQL into AST; nil refuses it.
+	PQL func(string) (ast.Value, error)
+}
+
+// NewQueries makes the handlers of the query API.
+func NewQueries(cfg QueryConfig) *Queries { return &Queries{cfg} }
+
+// endpoint is one route of the query API.
+type endpoint struct {
+	entity string
+	active bool // only active nodes
+	params params
+	parent query.Parent // must exist; its name is the route variable of that name
+	// filters are pairs of a field and the route variable that it must equal.
+	filters []string
+	single  bool   // one object, 404 when there is none
+	only    string // the bare data of this field
+}
+
+// missing is the answer when a thing that a route is about is not known.
+func missing(kind query.Parent, id string) error {
+	return JSONf(http.StatusNotFound, "No information is known about %s %s", kind, id)
+}
+
+// handle answers one endpoint.
+func (q *Queries) handle(e endpoint) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if r.Method != http.MethodGet && r.Method != http.MethodPost {
+			return Textf(http.StatusBadRequest, "PuppetDB queries must be made via GET/POST")
+		}
+		if err := CheckAccept(r); err != nil {
+			return err
+		}
+		if err := CheckContentType(r); err != nil {
+			return err
+		}
+		req, err := q.request(r, e.params)
+		if err != nil {
+			return err
+		}
+		vars, err := captures(r)
+		if err != nil {
+			return err
+		}
+		req.Entity, req.ActiveOnly = e.entity, e.active
+		for i := 0; i+1 < len(e.filters); i += 2 {
+			if v, ok := vars[e.filters[i+1]]; ok {
+				req.Restrict = append(req.Restrict, ast.List(ast.Str("="), ast.Str(e.filters[i]), ast.Str(v)))
+			}
+		}
+		if e.parent != "" && !e.single {
+			found, err := q.cfg.Engine.Exists(r.Context(), e.parent, vars[string(e.parent)])
+			if err != nil {
+				return failed(err)
+			}
+			if !found {
+				return missing(e.parent, vars[string(e.parent)])
+			}
+		}
+		switch {
+		case e.single:
+			return q.object(r.Context(), w, req, e.parent, vars[string(e.parent)])
+		case e.only != "":
+			return q.data(r.Context(), w, req, e.only)
+		case req.astOnly:
+			return q.syntax(w, req)
+		}
+		return q.rows(r.Context(), w, req)
+	}
+}
+
+// captures decodes the parts of the raw path: a title may hold a slash.
+func captures(r *http.Request) (map[string]string, error) {
+	vars := map[string]string{}
+	for k, raw := range mux.Vars(r) {
+		v, err := url.PathUnescape(raw)
+		if err != nil {
+			return nil, Textf(http.StatusBadRequest, "malformed escape in path")
+		}
+		vars[k] = strings.ToValidUTF8(v, "\uFFFD")
+	}
+	return vars, nil
+}
+
+// failed maps the errors of queries that no row was sent of.
+func failed(err error) error {
+	var mistake *query.Error
+	var slow *query.TimeoutError
+	switch {
+	case errors.As(err, &mistake):
+		return Textf(http.StatusBadRequest, "%s", mistake.Message)
+	case errors.As(err, &slow):
+		p := Textf(http.StatusInternalServerError, "%s", slow.Error())
+		p.Err = err
+		return p
+	}
+	return err
+}
+
+// syntax answers ast_only: the query itself, once it was found to be right.
+func (q *Queries) syntax(w http.ResponseWriter, req *request) error {
+	if err := q.cfg.Engine.Check(req.Request); err != nil {
+		return failed(err)
+	}
+	return write(w, http.StatusOK, TypeJSON, AppendPretty(nil, req.Query.JSON()))
+}
+
+// first is a sink that keeps the first row.
+type first struct{ row []byte }
+
+func (f *first) Begin(query.Head) error { return nil }
+
+func (f *first) Row(json []byte) error {
+	if f.row == nil {
+		f.row = bytes.Clone(json)
+	}
+	return nil
+}
+
+// object answers a route about one thing; query and paging are ignored.
+func (q *Queries) object(ctx context.Context, w http.ResponseWriter, req *request, kind query.Parent, id string) error {
+	req.Query, req.Paging, req.Explain = nil, query.Paging{}, false
+	var f first
+	if err := q.cfg.Engine.Run(ctx, req.Request, &f); err != nil {
+		return failed(err)
+	}
+	if f.row == nil {
+		return missing(kind, id)
+	}
+	return write(w, http.StatusOK, TypeJSON, AppendPretty(nil, f.row))
+}
+
+// data answers a route about one field of a report.
+func (q *Queries) data(ctx context.Context, w http.ResponseWriter, req *request, field string) error {
+	req.Only = field
+	var f first
+	if err := q.cfg.Engine.Run(ctx, req.Request, &f); err != nil {
+		return failed(err)
+	}
+	if f.row == nil {
+		f.row = []byte("null")
+	}
+	if req.pretty {
+		f.row = AppendPretty(nil, f.row)
+	}
+	return write(w, http.StatusOK, TypeJSON, f.row)
+}
+
+// rows answers with an array of rows.
+func (q *Queries) rows(ctx context.Context, w http.ResponseWriter, req *request) error {
+	out := newArray(w, req.pretty)
+	err := q.cfg.Engine.Run(ctx, req.Request, out)
+	if err == nil {
+		return out.end()
+	}
+	if !out.begun {
+		return failed(err)
+	}
+	out.abort(err)
+	return err
+}
