@@ -131,3 +131,11 @@ func (s *Store) ReadTx(ctx context.Context, fn func(ctx context.Context, conn *s
 }
 
 func ms(t time.Time) int64 { return t.UnixMilli() }
+
+// ProbeRead tells whether the database answers.
+func (s *Store) ProbeRead(ctx context.Context) error {
+	return s.ReadTx(ctx, func(ctx context.Context, conn *sql.Conn) error {
+		var one int
+		return conn.QueryRowContext(ctx, "SELECT 1").Scan(&one)
+	})
+}
