@@ -7,12 +7,14 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
+	"dalang/cmd/internal/config"
 	"dalang/commands"
 	"dalang/commands/queue"
 	"dalang/dlo"
@@ -22,216 +24,245 @@ import (
 	"dalang/store/query"
 )
 
-// settings is everything that the program can be told.
-type settings struct {
-	Data   string
-	Listen string
-
-	AllowCleartext bool
-	TLS            server.TLSConfig
-	Auth           server.AuthConfig
-
-	Commands       commands.Config // the parts that are numbers and switches
-	RejectLarge    bool
-	MaxCommandSize int64
-
-	Store store.Config
-	DLO   dlo.Config
-	Query query.Config
-
-	PrettyPrint bool
-	Logger      *slog.Logger
-}
-
-func defaultSettings() settings {
-	const day = 24 * time.Hour
-	s := settings{Data: "data", Listen: "127.0.0.1:8080"}
-	s.Commands.VerifyChecksum = true
-	s.Store = store.Config{
-		NodeTTL: 7 * day, NodePurgeTTL: 14 * day, NodePurgeLimit: 25, ReportTTL: 14 * day,
-		GC: store.Intervals{ExpireNodes: time.Hour, PurgeNodes: time.Hour, PurgeReports: time.Hour,
-			Packages: time.Hour, Catalogs: time.Hour, FactPaths: day},
-	}
-	return s
-}
-
-// app is the program: Run builds its parts, runs them and ends them in order.
+// app is the program: everything that runs, and the order in which it starts
+// and stops. What is below maintenance is there once open has returned.
 type app struct {
-	cfg         settings
+	cfg         *config.Config
 	log         *slog.Logger
+	started     time.Time
 	registry    *prometheus.Registry
 	maintenance *pdb.Maintenance
 	server      *server.Server
-	started     time.Time
+
+	queue     *queue.Queue
+	office    *dlo.Office
+	store     *store.Store
+	processor *commands.Processor
+	metrics   *pdb.Metrics
 }
 
-// newApp checks the settings and makes the server, which does not listen yet.
-func newApp(cfg settings) (*app, error) {
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
-	a := &app{cfg: cfg, log: cfg.Logger, registry: prometheus.NewRegistry(), maintenance: &pdb.Maintenance{}, started: time.Now()}
-	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+// newApp reads what the front end needs (certificates, allowlists) and touches
+// no data.
+func newApp(cfg *config.Config, log *slog.Logger) (*app, error) {
+	a := &app{cfg: cfg, log: log, started: time.Now(), registry: prometheus.NewRegistry(), maintenance: &pdb.Maintenance{}}
+	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewBuildInfoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.maintenance.Enter()
 	var err error
 	a.server, err = server.New(server.Config{
-		Listen: cfg.Listen, AllowCleartext: cfg.AllowCleartext, TLS: cfg.TLS, Auth: cfg.Auth, Maintenance: a.maintenance,
-		Version: version, Logger: cfg.Logger, Registerer: a.registry, Handlers: a.early(),
+		Listen: cfg.Dalang.Listen, AllowCleartext: cfg.Dalang.AllowCleartext,
+		TLS: server.TLSConfig{
+			Listen: cfg.Dalang.TLSListen, Cert: cfg.Jetty.SSLCert, Key: cfg.Jetty.SSLKey, CA: cfg.Jetty.SSLCACert,
+			CRL: cfg.Jetty.SSLCRLPath, ClientAuth: cfg.Jetty.ClientAuth,
+			Protocols: cfg.Jetty.SSLProtocols, Ciphers: cfg.Jetty.CipherSuites,
+		},
+		Auth: server.AuthConfig{
+			Allowlist:  cfg.PuppetDB.CertificateAllowlist,
+			Submitters: cfg.Dalang.Submitters, Readers: cfg.Dalang.Readers, Admins: cfg.Dalang.Admins,
+			OpenMetrics: cfg.Dalang.OpenMetrics,
+		},
+		Handlers: server.Handlers{
+			Meta:    pdb.NewMeta("", nil),
+			Status:  pdb.NewStatus(pdb.StatusConfig{Maintenance: a.maintenance, Started: a.started}),
+			Metrics: pdb.NewMetrics(pdb.MetricsConfig{Gatherer: a.registry, Started: a.started, Logger: log}),
+		},
+		Maintenance:     a.maintenance,
+		MaxHeaderBytes:  int(cfg.Jetty.RequestHeaderMaxSize),
+		ShutdownTimeout: time.Duration(cfg.Dalang.ShutdownTimeout),
+		Version:         buildInfo().Version,
+		Logger:          log, Registerer: a.registry,
 	})
 	return a, err
 }
 
-// early is what answers while the rest is being opened.
-func (a *app) early() server.Handlers {
-	unknown := func(context.Context) error { return errors.New("starting") }
-	return server.Handlers{
-		Status: pdb.NewStatus(pdb.StatusConfig{Maintenance: a.maintenance, QueueDepth: func() int { return 0 }, ReadDB: unknown, WriteDB: unknown, Started: a.started}),
-	}
-}
-
-// Run serves until ctx ends. The order of the end is the reverse of the
-// beginning: first nobody is let in and requests in flight are answered, then
-// the commands in work are settled, then the store and the queue are closed.
-func (a *app) Run(ctx context.Context) (err error) {
+// Run serves until ctx ends, or until something fails that everything depends
+// on. It answers at once, in maintenance mode, and opens the data meanwhile.
+// Its end is THE shutdown order:
+//
+//  1. the front end: no new connections; requests in flight finish, and the
+//     processor still works for those that wait for it
+//  2. the processor: commands in work are settled, the rest stays queued
+//  3. garbage collection, the dead letter office's chores, moving averages
+//  4. the database, which nobody uses any more, then the queue and its lock
+func (a *app) Run(ctx context.Context) error {
+	a.limitMemory()
 	if err := a.server.Listen(); err != nil {
 		return err
 	}
-	serving, stopServing := context.WithCancel(ctx)
-	defer stopServing()
-	var front errgroup.Group
-	front.Go(func() error {
-		defer stopServing()
-		return a.server.Run(serving)
-	})
-	parts, err := a.open(ctx)
-	if err != nil {
-		stopServing()
-		return errors.Join(err, front.Wait())
-	}
-	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
-	var back errgroup.Group
-	back.Go(func() error { return parts.processor.Run(working) })
-	back.Go(func() error { return parts.store.RunGC(working) })
-	back.Go(func() error { return parts.office.Run(working) })
-	a.server.Mount(a.handlers(parts))
-	a.maintenance.Leave()
-	a.log.Info("ready", "data", a.cfg.Data, "queued", parts.processor.Depth(), "seconds", time.Since(a.started).Seconds())
+	front, stopFront := context.WithCancelCause(ctx)
+	defer stopFront(nil)
+	serving := make(chan error, 1)
+	go func() { serving <- a.server.Run(front) }()
 
-	err = front.Wait()
-	stopWorking()
-	err = errors.Join(err, back.Wait(), parts.close())
-	a.log.Info("stopped")
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	chores, stopChores := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopChores()
+	var workers, choremen errgroup.Group
+	if err := a.open(ctx); err != nil {
+		stopFront(err)
+	} else {
+		// Whoever fails brings the front end down, and the rest follows.
+		start := func(g *errgroup.Group, ctx context.Context, what string, run func(context.Context) error) {
+			g.Go(func() error {
+				err := run(ctx)
+				if err != nil {
+					stopFront(fmt.Errorf("%s: %w", what, err))
+				}
+				return nil // told as the front end's cause
+			})
+		}
+		start(&workers, work, "processor", a.processor.Run)
+		start(&choremen, chores, "garbage collection", a.store.RunGC)
+		start(&choremen, chores, "dead letter office", a.office.Run)
+		start(&choremen, chores, "metrics", a.metrics.Run)
+		a.maintenance.Leave()
+		a.log.Info("ready", "data", a.cfg.Dalang.Data, "queued", a.processor.Depth(), "after", time.Since(a.started))
+	}
+
+	err := <-serving
+	a.log.Info("stopping")
+	stopWork()
+	_ = workers.Wait()
+	stopChores()
+	_ = choremen.Wait()
+	err = errors.Join(err, failure(ctx, front), a.close())
+	a.log.Info("stopped", "error", err)
 	return err
 }
 
-// parts is what stands behind the front end.
-type parts struct {
-	queue     *queue.Queue
-	store     *store.Store
-	office    *dlo.Office
-	processor *commands.Processor
-	engine    *query.Engine
+// failure is why the front end stopped, nil when it was asked to.
+func failure(asked, front context.Context) error {
+	if asked.Err() != nil {
+		return nil
+	}
+	return context.Cause(front)
 }
 
-func (p *parts) close() error {
-	var errs []error
-	if p.store != nil {
-		errs = append(errs, p.store.Close())
+func (a *app) limitMemory() {
+	if limit := a.cfg.Dalang.MemoryLimit; limit > 0 && os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(int64(limit))
 	}
-	if p.queue != nil {
-		errs = append(errs, p.queue.Close())
+}
+
+// close releases the data. Nobody uses it any more.
+func (a *app) close() error {
+	var errs []error
+	if a.store != nil {
+		errs = append(errs, a.store.Close())
+	}
+	if a.queue != nil {
+		errs = append(errs, a.queue.Close())
 	}
 	return errors.Join(errs...)
 }
 
-// open opens the data directory: the queue first, whose lock keeps a second
-// server away from everything else.
-func (a *app) open(ctx context.Context) (_ *parts, err error) {
-	p := &parts{}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, p.close())
-		}
-	}()
-	if err := os.MkdirAll(a.cfg.Data, 0o750); err != nil {
-		return nil, fmt.Errorf("make the data directory: %w", err)
+// open opens the data directory and mounts the routes that use it. What it has
+// opened when it fails, close closes.
+func (a *app) open(ctx context.Context) error {
+	c, data := a.cfg, a.cfg.Dalang.Data
+	if err := os.MkdirAll(data, 0o750); err != nil {
+		return fmt.Errorf("data directory: %w", err)
 	}
-	q, loaded, err := queue.Open(queue.Config{Dir: filepath.Join(a.cfg.Data, "stockpile", "cmd"), Logger: a.log, Registerer: a.registry})
+	// The queue comes first: its lock keeps a second Dalang out.
+	q, queued, err := queue.Open(queue.Config{Dir: filepath.Join(data, "stockpile", "cmd"), Logger: a.log, Registerer: a.registry})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	p.queue = q
-	storeConfig := a.cfg.Store
-	storeConfig.Path = filepath.Join(a.cfg.Data, "dalang.db")
-	storeConfig.Logger, storeConfig.Registerer = a.log, a.registry
-	if p.store, err = store.Open(ctx, storeConfig); err != nil {
-		return nil, err
+	a.queue = q
+	if a.office, err = dlo.Open(dlo.Config{
+		Dir: filepath.Join(data, "mq", "discarded"), Imported: filepath.Join(data, "stockpile", "discard"),
+		MaxBytes: int64(c.DLO.MaxBytes), MaxAge: time.Duration(c.DLO.MaxAge), MaxBody: int64(c.Dalang.MaxBody),
+		UUID: q.UUID, Version: buildInfo().Version, Logger: a.log, Registerer: a.registry,
+	}); err != nil {
+		return err
 	}
-	office := a.cfg.DLO
-	office.Dir, office.Imported = filepath.Join(a.cfg.Data, "mq", "discarded"), filepath.Join(a.cfg.Data, "stockpile", "discard")
-	office.UUID, office.Version, office.Logger, office.Registerer = q.UUID, version, a.log, a.registry
-	if p.office, err = dlo.Open(office); err != nil {
-		return nil, err
+	if err := a.openStore(ctx); err != nil {
+		return err
 	}
-	work := a.cfg.Commands
-	work.Queue, work.Store, work.DeadLetters = q, p.store, p.office
-	work.Logger, work.Registerer = a.log, a.registry
-	if p.processor, err = commands.New(work, loaded); err != nil {
-		return nil, err
+	cache := int64(c.Queue.Cache)
+	if cache == 0 {
+		cache = -1 // 0 is the default there
 	}
-	engine := a.cfg.Query
-	engine.DB, engine.Logger, engine.Registerer, engine.NodePurgeTTL = p.store, a.log, a.registry, a.cfg.Store.NodePurgeTTL
-	p.engine, err = query.New(engine)
-	return p, err
+	if a.processor, err = commands.New(commands.Config{
+		Queue: q, Store: a.store, DeadLetters: a.office,
+		Threads: c.CommandProcessing.Threads, MaxQueued: c.Developer.MaxEnqueued,
+		BatchCommands: c.Queue.BatchCommands, BatchBytes: int64(c.Queue.BatchBytes), CacheBytes: cache,
+		MaxBody: int64(c.Dalang.MaxBody), RejectLarge: c.CommandProcessing.RejectLargeCommands,
+		VerifyChecksum: c.Dalang.VerifyChecksum,
+		RememberFor:    forever(c.Queue.RememberFor), RememberCount: c.Queue.RememberCount,
+		DrainTime: time.Duration(c.Queue.DrainTime), Logger: a.log, Registerer: a.registry,
+	}, queued); err != nil {
+		return err
+	}
+	return a.mount()
 }
 
-// handlers answers everything.
-func (a *app) handlers(p *parts) server.Handlers {
-	return server.Handlers{
-		Commands: pdb.NewCommands(pdb.CommandsConfig{Processor: p.processor, Discarded: p.office.FindDiscarded,
-			RejectLarge: a.cfg.RejectLarge, MaxCommandSize: a.cfg.MaxCommandSize, Logger: a.log, Registerer: a.registry}),
-		Admin: pdb.NewAdmin(janitor{p.store}, "", a.log),
-		Meta:  pdb.NewMeta("", nil),
-		Status: pdb.NewStatus(pdb.StatusConfig{Maintenance: a.maintenance, QueueDepth: p.processor.Depth,
-			ReadDB: p.store.ProbeRead, WriteDB: func(context.Context) error { return p.processor.StoreErr() },
-			Alerts: func() []string { return alerts(p) }, Started: a.started}),
-		Metrics: pdb.NewMetrics(pdb.MetricsConfig{Gatherer: a.registry, Population: janitor{p.store}.Population,
-			Cleaning: p.store.Cleaning, Started: a.started, Logger: a.log}),
-		More: []server.Router{
-			pdb.NewQueries(pdb.QueryConfig{Engine: p.engine, Pretty: a.cfg.PrettyPrint}),
-			pdb.NewDLO(p.office, p.processor),
+// forever turns 0, never, into what packages take for it.
+func forever(d config.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return time.Duration(d)
+}
+
+func (a *app) openStore(ctx context.Context) error {
+	d := a.cfg.Database
+	blocklist, err := store.NewBlocklist(d.FactsBlocklist, d.FactsBlocklistType)
+	if err != nil {
+		return &usageError{err}
+	}
+	path := a.cfg.Store.Path
+	if path == "" {
+		path = filepath.Join(a.cfg.Dalang.Data, "dalang.db")
+	}
+	a.store, err = store.Open(ctx, store.Config{
+		Path: path, CacheBytes: int(a.cfg.Store.Cache), Names: a.cfg.Store.Names, Blocklist: blocklist,
+		NodeTTL: time.Duration(d.NodeTTL), NodePurgeTTL: time.Duration(d.NodePurgeTTL), NodePurgeLimit: d.NodePurgeGCBatchLimit,
+		ReportTTL: time.Duration(d.ReportTTL), ResourceEventsTTL: time.Duration(d.ResourceEventsTTL), EventsTTLSet: true,
+		GC: store.Intervals{
+			ExpireNodes: d.GCIntervalExpireNodes.Duration(), PurgeNodes: d.GCIntervalPurgeNodes.Duration(),
+			PurgeReports: d.GCIntervalPurgeReports.Duration(), Packages: d.GCIntervalPackages.Duration(),
+			Catalogs: d.GCIntervalCatalogs.Duration(), FactPaths: d.GCIntervalFactPaths.Duration(),
 		},
-	}
-}
-
-// alerts is what an operator should know although the server runs.
-func alerts(p *parts) []string {
-	var lines []string
-	if err := p.queue.Available(); err != nil {
-		lines = append(lines, "commands are not accepted: "+err.Error())
-	}
-	if err := p.processor.StoreErr(); err != nil {
-		lines = append(lines, "the store does not take commands: "+err.Error())
-	}
-	return lines
-}
-
-// janitor is the store as the admin API wants it.
-type janitor struct{ *store.Store }
-
-func (j janitor) Clean(ctx context.Context, ops []pdb.CleanOp) error {
-	wanted := make([]store.CleanOp, len(ops))
-	for i, op := range ops {
-		wanted[i] = store.CleanOp(op)
-	}
-	err := j.Store.Clean(ctx, wanted)
-	if errors.Is(err, store.ErrBusy) {
-		return pdb.ErrCleaning
-	}
+		Logger: a.log, Registerer: a.registry,
+	})
 	return err
 }
 
-func (j janitor) Population(ctx context.Context) (pdb.Population, error) {
-	p, err := j.Store.Population(ctx)
-	return pdb.Population(p), err
+// mount puts everything behind the front end.
+func (a *app) mount() error {
+	c := a.cfg
+	engine, err := query.New(query.Config{
+		DB: a.store, Logger: a.log, Registerer: a.registry, NodePurgeTTL: time.Duration(c.Database.NodePurgeTTL),
+		AllReportTypes: !c.PuppetDB.AddAgentReportFilter,
+		TimeoutDefault: c.PuppetDB.QueryTimeoutDefault.Timeout(), TimeoutMax: c.PuppetDB.QueryTimeoutMax.Duration(),
+		MaxConcurrent: c.Query.MaxConcurrent, SlowQuery: forever(c.Query.Slow),
+	})
+	if err != nil {
+		return err
+	}
+	a.metrics = pdb.NewMetrics(pdb.MetricsConfig{
+		Gatherer: a.registry, Population: a.population, Cleaning: a.store.Cleaning, Started: a.started, Logger: a.log,
+	})
+	a.server.Mount(server.Handlers{
+		Commands: pdb.NewCommands(pdb.CommandsConfig{
+			Processor: a.processor, Discarded: a.office.FindDiscarded,
+			RejectLarge: c.CommandProcessing.RejectLargeCommands, MaxCommandSize: int64(c.CommandProcessing.MaxCommandSize),
+			MaxOldFormat: int64(c.Dalang.MaxOldFormat), Logger: a.log, Registerer: a.registry,
+		}),
+		Admin: pdb.NewAdmin(janitor{a.store}, "", a.log),
+		Meta:  pdb.NewMeta("", nil),
+		Status: pdb.NewStatus(pdb.StatusConfig{
+			Maintenance: a.maintenance, QueueDepth: a.processor.Depth, ReadDB: a.readable,
+			WriteDB: func(context.Context) error { return a.processor.StoreErr() },
+			Alerts:  a.alerts, Started: a.started,
+		}),
+		Metrics: a.metrics,
+		More: []server.Router{
+			pdb.NewQueries(pdb.QueryConfig{Engine: engine, Pretty: c.Developer.PrettyPrint}),
+			pdb.NewDLO(a.office, a.processor),
+		},
+	})
+	return nil
 }

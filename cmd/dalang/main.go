@@ -1,26 +1,35 @@
-// Command dalang takes the place of PuppetDB and of the Puppet orchestrator.
+// Command dalang takes the place of PuppetDB.
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
+
+	"dalang/store"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	err := newRootCommand().ExecuteContext(ctx)
+func main() { os.Exit(run()) }
+
+// run is main without the exit: it answers the exit status.
+func run() int {
+	err := newRootCommand().Execute()
 	if err == nil {
-		return
+		return 0
 	}
 	fmt.Fprintln(os.Stderr, "dalang:", err)
-	var coded interface{ ExitCode() int }
-	if errors.As(err, &coded) {
-		os.Exit(coded.ExitCode())
+	return exitStatus(err)
+}
+
+// exitStatus is PuppetDB's where PuppetDB has one.
+func exitStatus(err error) int {
+	var usage *usageError
+	var newer *store.NewerSchemaError
+	switch {
+	case errors.As(err, &usage):
+		return 2
+	case errors.As(err, &newer):
+		return 77
 	}
-	os.Exit(1)
+	return 1
 }

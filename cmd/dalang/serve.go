@@ -1,52 +1,57 @@
 package main
 
 import (
+	"context"
+	"io"
 	"log/slog"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"dalang/cmd/internal/config"
 )
 
 func newServeCommand() *cobra.Command {
-	s := defaultSettings()
-	var format, level string
 	cmd := &cobra.Command{
 		Use:   "serve",
-		Short: "Run the server",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			logger, err := newLogger(format, level)
-			if err != nil {
-				return err
-			}
-			s.Logger = logger
-			app, err := newApp(s)
-			if err != nil {
-				return err
-			}
-			return app.Run(cmd.Context())
-		},
+		Short: "Serve the APIs of PuppetDB",
+		Long: `Serve the APIs of PuppetDB, by default on http://127.0.0.1:8080 with all data
+under ./data. The configuration may be PuppetDB's own conf.d; the environment
+(DALANG_*) overrides it, and flags override both. 'dalang config show' tells
+what is in effect.
+
+SIGINT or SIGTERM stops the server in order; a second one stops it at once.`,
+		Args: usageArgs(cobra.NoArgs),
 	}
-	f := cmd.Flags()
-	f.StringVar(&s.Data, "data", s.Data, "directory of everything that is kept")
-	f.StringVar(&s.Listen, "listen", s.Listen, "cleartext address")
-	f.StringVar(&s.TLS.Listen, "tls-listen", "", "TLS address")
-	f.StringVar(&s.TLS.Cert, "tls-cert", "", "certificate, PEM")
-	f.StringVar(&s.TLS.Key, "tls-key", "", "private key, PEM")
-	f.StringVar(&s.TLS.CA, "tls-ca", "", "authority that signs client certificates, PEM")
-	f.StringVar(&format, "log-format", "text", "text or json")
-	f.StringVar(&level, "log-level", "info", "debug, info, warn or error")
+	s := addSettings(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		loaded, err := s.load(cmd.Flags())
+		if err != nil {
+			return err
+		}
+		logger := newLogger(cmd.ErrOrStderr(), &loaded.Config)
+		for _, warning := range loaded.Warnings {
+			logger.Warn("configuration", "warning", warning)
+		}
+		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		context.AfterFunc(ctx, stop) // a second signal kills
+		a, err := newApp(&loaded.Config, logger)
+		if err != nil {
+			return err
+		}
+		return a.Run(ctx)
+	}
 	return cmd
 }
 
-func newLogger(format, level string) (*slog.Logger, error) {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, err
+// newLogger makes the program's log.
+func newLogger(w io.Writer, c *config.Config) *slog.Logger {
+	options := &slog.HandlerOptions{Level: c.LogLevel()}
+	if c.Log.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
 	}
-	options := &slog.HandlerOptions{Level: l}
-	if format == "json" {
-		return slog.New(slog.NewJSONHandler(os.Stderr, options)), nil
-	}
-	return slog.New(slog.NewTextHandler(os.Stderr, options)), nil
+	return slog.New(slog.NewTextHandler(w, options))
 }

@@ -1,0 +1,69 @@
+# `make help` lists the targets.
+SHELL := bash
+GO    ?= go
+ARGS  ?=
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/dalang
+	$(GO) build -o bin/dalang ./cmd/dalang
+
+.PHONY: run
+run: build ## build and serve on http://127.0.0.1:8080, data under ./data (more arguments: ARGS="--listen …")
+	exec bin/dalang serve $(ARGS)
+
+.PHONY: test
+test: lint unit race ## everything a change must pass: lint, unit, race, txtar, conformance, a short crash loop
+
+.PHONY: unit
+unit: ## the tests without the race detector
+	$(GO) test ./...
+
+.PHONY: race
+race: ## the tests of what runs concurrently, with the race detector
+	$(GO) test -race -short ./commands/... ./dlo/... ./server/... ./store/...
+
+.PHONY: lint
+lint: ## gofmt, vet, import directions, sizes, what docs must name
+	$(GO) vet ./...
+	$(GO) vet -tags acceptance ./cmd/internal/acceptance
+	$(GO) test -count=1 ./cmd/internal/lint
+
+.PHONY: acceptance
+acceptance: ## real Puppet termini against the binary (installs Debian's puppet packages)
+	$(GO) test -tags acceptance -count=1 -timeout 20m ./cmd/internal/acceptance
+
+.PHONY: crash
+crash: ## the long crash loop: 300 kills
+	DALANG_CRASH_KILLS=300 $(GO) test -count=1 -timeout 30m ./cmd/internal/crash
+
+.PHONY: bench
+bench: ## micro-benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./wireformat/... ./commands/... ./store/... ./dlo/... ./server/...
+
+FUZZTIME ?= 30s
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (30s)
+	@set -e; for package in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+	    echo "== $$package $$target"; \
+	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+	  done; \
+	done
+
+.PHONY: docs
+docs: ## write the generated pages anew: docs/configuration.md
+	$(GO) test -count=1 ./cmd/internal/config -run TestDocs -update
+
+.PHONY: verify
+verify: test acceptance ## what .ci/run runs
+
+.PHONY: clean
+clean: ## remove what was built; data stays
+	rm -rf bin

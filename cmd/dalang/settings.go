@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"dalang/cmd/internal/config"
+)
+
+// hinted tells where to read about a command that was called wrongly.
+func hinted(cmd *cobra.Command, err error) error {
+	return fmt.Errorf("%w\nSee '%s --help'.", err, cmd.CommandPath())
+}
+
+// settings are the flags of the commands that have a configuration.
+type settings struct {
+	path string
+	set  []string
+}
+
+func addSettings(flags *pflag.FlagSet) *settings {
+	s := &settings{}
+	flags.StringVarP(&s.path, "config", "c", "", "PuppetDB's configuration: a file, or a directory with *.ini files")
+	flags.StringArrayVar(&s.set, "set", nil, "override a setting of the configuration: `section.key=value`")
+	usage := map[string]string{
+		"data":       "`directory` of queue, dead letter office and database (default \"data\")",
+		"listen":     "`address` to serve HTTP on; none: do not (default \"127.0.0.1:8080\")",
+		"tls-listen": "`address` to serve HTTPS on",
+		"tls-cert":   "PEM `file` with the server's certificate",
+		"tls-key":    "PEM `file` with its key",
+		"tls-ca":     "PEM `file` with who may sign clients' certificates",
+		"log-format": "`text` or json",
+		"log-level":  "debug, `info`, warn or error",
+	}
+	for name := range config.Flags() {
+		flags.String(name, "", usage[name])
+	}
+	return s
+}
+
+// load makes the effective configuration.
+func (s *settings) load(flags *pflag.FlagSet) (*config.Loaded, error) {
+	given := map[string]string{}
+	for _, pair := range s.set {
+		key, value, ok := strings.Cut(pair, "=")
+		if !ok {
+			return nil, &usageError{fmt.Errorf("--set %s: want section.key=value", pair)}
+		}
+		given[strings.TrimSpace(key)] = value
+	}
+	for name, key := range config.Flags() {
+		if f := flags.Lookup(name); f.Changed {
+			given[key] = f.Value.String()
+		}
+	}
+	loaded, err := config.Load(config.Options{Path: s.path, Env: os.Environ(), Flags: given})
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	return loaded, nil
+}

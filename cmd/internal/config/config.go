@@ -1,0 +1,265 @@
+// Package config is what Dalang can be told: one struct, its defaults, and how
+// PuppetDB's own configuration files, the environment and flags change them.
+// docs/configuration.md is made of the comments in this file.
+package config
+
+import "time"
+
+// Config is the whole configuration. Sections and keys have the names that
+// they have in a file; the sections that PuppetDB has too mean what they mean
+// there.
+type Config struct {
+	// Dalang's own settings. Unknown keys in this section and in queue, dlo,
+	// store, query and log are errors.
+	Dalang Dalang `section:"dalang"`
+	// The command queue.
+	Queue Queue `section:"queue"`
+	// The dead letter office.
+	DLO DLO `section:"dlo"`
+	// The SQLite database.
+	Store Store `section:"store"`
+	// The query API.
+	Query Query `section:"query"`
+	// What is logged, on standard error.
+	Log Log `section:"log"`
+	// PuppetDB's global settings.
+	Global Global `section:"global"`
+	// How long things are kept. The settings of PuppetDB's connections to
+	// PostgreSQL are named in a warning and not used.
+	Database Database `section:"database"`
+	// The processing of commands.
+	CommandProcessing CommandProcessing `section:"command-processing"`
+	// PuppetDB's web server settings.
+	Jetty Jetty `section:"jetty"`
+	// Access and queries.
+	PuppetDB PuppetDB `section:"puppetdb"`
+	// Settings for developers.
+	Developer Developer `section:"developer"`
+}
+
+// Dalang is the section of what PuppetDB does not know.
+type Dalang struct {
+	// Address of the cleartext listener; `none`: no such listener. Unless it is
+	// set, `jetty.host` and `jetty.port` say it, and where only TLS is
+	// configured there is none.
+	Listen string `key:"listen"`
+	// Address of the TLS listener; empty: none. Unless it is set,
+	// `jetty.ssl-host` and `jetty.ssl-port` say it. Certificates are in `jetty`.
+	TLSListen string `key:"tls-listen"`
+	// Directory of all data: queue, dead letter office, database. Unless it is
+	// set, it is `global.vardir`.
+	Data string `key:"data"`
+	// Serve cleartext on addresses that other machines can reach.
+	AllowCleartext bool `key:"allow-cleartext"`
+	// Refuse commands whose body does not match the checksum they came with.
+	VerifyChecksum bool `key:"verify-checksum"`
+	// Decompressed size a command may have. What is larger goes to the dead
+	// letter office, or is refused where `reject-large-commands` is on.
+	MaxBody Size `key:"max-body"`
+	// Size of a body in the deprecated form of submission, which is held in
+	// memory.
+	MaxOldFormat Size `key:"max-old-format"`
+	// Memory that the program tries to stay below; 0: no such goal.
+	MemoryLimit Size `key:"memory-limit"`
+	// How long requests may take to finish when the program stops.
+	ShutdownTimeout Duration `key:"shutdown-timeout"`
+	// File with the common names, one a line, that may submit commands over
+	// TLS; empty: everybody whom `certificate-allowlist` lets in. Read at start.
+	Submitters string `key:"submitters"`
+	// The same for queries, metadata and dashboards.
+	Readers string `key:"readers"`
+	// The same for /pdb/admin.
+	Admins string `key:"admins"`
+	// Serve /metrics over TLS to clients without a certificate.
+	OpenMetrics bool `key:"open-metrics"`
+}
+
+// Queue is the section of the command queue.
+type Queue struct {
+	// Commands in one transaction of the store.
+	BatchCommands int `key:"batch-commands"`
+	// Decompressed bytes of commands in one transaction, and decoded ahead of it.
+	BatchBytes Size `key:"batch-bytes"`
+	// Memory for bodies that were decompressed when they came in, so that they
+	// need not be once more; 0: none.
+	Cache Size `key:"cache"`
+	// How long the status of a finished command can be asked for.
+	RememberFor Duration `key:"remember-for"`
+	// And of how many.
+	RememberCount int `key:"remember-count"`
+	// How long commands in work may take to finish when the program stops.
+	DrainTime Duration `key:"drain-time"`
+}
+
+// DLO is the section of the dead letter office.
+type DLO struct {
+	// When bodies take more than this, the oldest letters are deleted; 0: never.
+	MaxBytes Size `key:"max-bytes"`
+	// Letters older than this are deleted; 0s: never.
+	MaxAge Duration `key:"max-age"`
+}
+
+// Store is the section of the database.
+type Store struct {
+	// The SQLite file; empty: `dalang.db` in the data directory.
+	Path string `key:"path"`
+	// Page cache.
+	Cache Size `key:"cache"`
+	// Names of each kind (environments, fact paths, …) that are remembered in
+	// memory.
+	Names int `key:"names"`
+}
+
+// Query is the section of the query API.
+type Query struct {
+	// Queries that run at a time; others wait in order.
+	MaxConcurrent int `key:"max-concurrent"`
+	// Queries that take longer are logged; 0s: none.
+	Slow Duration `key:"slow"`
+}
+
+// Log is the section of the log.
+type Log struct {
+	// `text` or `json`.
+	Format string `key:"format"`
+	// `debug`, `info`, `warn` or `error`.
+	Level string `key:"level"`
+}
+
+// Global is PuppetDB's section of the same name.
+type Global struct {
+	// PuppetDB's data directory; Dalang takes over the commands queued there.
+	Vardir string `key:"vardir"`
+}
+
+// Database is PuppetDB's section of the same name.
+type Database struct {
+	// Nodes that sent nothing for so long expire; 0s: never.
+	NodeTTL Duration `key:"node-ttl"`
+	// Nodes that have been expired or deactivated for so long are deleted; 0s:
+	// never.
+	NodePurgeTTL Duration `key:"node-purge-ttl"`
+	// Nodes that one periodic purge deletes; 0: no limit.
+	NodePurgeGCBatchLimit int `key:"node-purge-gc-batch-limit"`
+	// Reports are kept for so long; a node's latest report is always kept.
+	ReportTTL Duration `key:"report-ttl"`
+	// Events are kept for so long; unset: as long as reports. Must not be
+	// longer than `report-ttl`.
+	ResourceEventsTTL Duration `key:"resource-events-ttl"`
+	// Minutes between garbage collections; 0: none at all.
+	GCInterval Minutes `key:"gc-interval"`
+	// The same for each kind of garbage collection; unset: `gc-interval`.
+	GCIntervalExpireNodes Minutes `key:"gc-interval-expire-nodes"`
+	// See `gc-interval-expire-nodes`.
+	GCIntervalPurgeNodes Minutes `key:"gc-interval-purge-nodes"`
+	// See `gc-interval-expire-nodes`.
+	GCIntervalPurgeReports Minutes `key:"gc-interval-purge-reports"`
+	// See `gc-interval-expire-nodes`.
+	GCIntervalPackages Minutes `key:"gc-interval-packages"`
+	// See `gc-interval-expire-nodes`.
+	GCIntervalCatalogs Minutes `key:"gc-interval-catalogs"`
+	// Unset: `gc-interval`, but at least a day.
+	GCIntervalFactPaths Minutes `key:"gc-interval-fact-paths"`
+	// Facts that are not stored: a list with commas. Beyond PuppetDB, a literal
+	// entry may be a dotted path with `*`: `networking.interfaces.veth*`.
+	FactsBlocklist List `key:"facts-blocklist"`
+	// `literal` or `regex`, which must match the whole name.
+	FactsBlocklistType string `key:"facts-blocklist-type"`
+}
+
+// CommandProcessing is PuppetDB's section of the same name.
+type CommandProcessing struct {
+	// Commands that are decoded at a time; 0: as many as there are cores. (The
+	// database has one writer.)
+	Threads int `key:"threads"`
+	// Refuse commands larger than `max-command-size`.
+	RejectLargeCommands bool `key:"reject-large-commands"`
+	// Only with `reject-large-commands`: bytes, as sent or as announced in
+	// X-Uncompressed-Length.
+	MaxCommandSize Size `key:"max-command-size"`
+}
+
+// Jetty is PuppetDB's section of the same name.
+type Jetty struct {
+	// Address or name to serve cleartext on. With `port`: see `dalang.listen`.
+	Host string `key:"host"`
+	// Port to serve cleartext on; 0: none.
+	Port int `key:"port"`
+	// Address or name to serve TLS on. With `ssl-port`: see `dalang.tls-listen`.
+	SSLHost string `key:"ssl-host"`
+	// Port to serve TLS on; 0: none.
+	SSLPort int `key:"ssl-port"`
+	// The server's certificate, and its chain: a PEM file. Read again when it
+	// changes, as are the next three.
+	SSLCert string `key:"ssl-cert"`
+	// The certificate's key: a PEM file.
+	SSLKey string `key:"ssl-key"`
+	// Who may sign clients' certificates: a PEM file.
+	SSLCACert string `key:"ssl-ca-cert"`
+	// Revoked certificates: a PEM file; empty: none are.
+	SSLCRLPath string `key:"ssl-crl-path"`
+	// `TLSv1.2`, `TLSv1.3`; empty: both.
+	SSLProtocols List `key:"ssl-protocols"`
+	// IANA names of ciphers for TLS 1.2; empty: ECDHE with AES-GCM or ChaCha20.
+	CipherSuites List `key:"cipher-suites"`
+	// Clients' certificates: `need`, `want` (optional, unless an allowlist is
+	// set) or `none`.
+	ClientAuth string `key:"client-auth"`
+	// Bytes that a request's line and headers may take.
+	RequestHeaderMaxSize Size `key:"request-header-max-size"`
+}
+
+// PuppetDB is PuppetDB's section of the same name.
+type PuppetDB struct {
+	// File with the common names, one a line, that may use /pdb over TLS; empty:
+	// everybody with a certificate. Read at start.
+	CertificateAllowlist string `key:"certificate-allowlist"`
+	// Hide the reports of plans from queries that do not ask for them.
+	AddAgentReportFilter bool `key:"add-agent-report-filter"`
+	// Log every query.
+	LogQueries bool `key:"log-queries"`
+	// Seconds that a query may take unless it says otherwise; 0: no limit.
+	QueryTimeoutDefault Seconds `key:"query-timeout-default"`
+	// Seconds that a query may ask for; 0: no limit.
+	QueryTimeoutMax Seconds `key:"query-timeout-max"`
+}
+
+// Developer is PuppetDB's section of the same name.
+type Developer struct {
+	// Lay out JSON answers for people.
+	PrettyPrint bool `key:"pretty-print"`
+	// Commands that may wait in the queue. When it is full, submissions are
+	// answered 503.
+	MaxEnqueued int `key:"max-enqueued"`
+}
+
+const day = 24 * time.Hour
+
+// Default is the configuration of a Dalang that nobody told anything.
+func Default() Config {
+	return Config{
+		Dalang: Dalang{
+			Listen: "127.0.0.1:8080", Data: "data", VerifyChecksum: true,
+			MaxBody: 128 << 20, MaxOldFormat: 64 << 20, MemoryLimit: 256 << 20,
+			ShutdownTimeout: Duration(30 * time.Second),
+		},
+		Queue: Queue{
+			BatchCommands: 64, BatchBytes: 8 << 20, Cache: 16 << 20,
+			RememberFor: Duration(time.Hour), RememberCount: 10_000, DrainTime: Duration(10 * time.Second),
+		},
+		Store: Store{Cache: 32 << 20, Names: 50_000},
+		Query: Query{MaxConcurrent: 64, Slow: Duration(5 * time.Second)},
+		Log:   Log{Format: "text", Level: "info"},
+		Database: Database{
+			NodeTTL: Duration(7 * day), NodePurgeTTL: Duration(14 * day), NodePurgeGCBatchLimit: 25,
+			ReportTTL: Duration(14 * day), ResourceEventsTTL: Duration(14 * day),
+			GCInterval: 60, GCIntervalExpireNodes: 60, GCIntervalPurgeNodes: 60, GCIntervalPurgeReports: 60,
+			GCIntervalPackages: 60, GCIntervalCatalogs: 60, GCIntervalFactPaths: 1440,
+			FactsBlocklistType: "literal",
+		},
+		CommandProcessing: CommandProcessing{MaxCommandSize: 16 << 20},
+		Jetty:             Jetty{Host: "localhost", SSLHost: "localhost", ClientAuth: "need", RequestHeaderMaxSize: 8192},
+		PuppetDB:          PuppetDB{AddAgentReportFilter: true, QueryTimeoutDefault: 600},
+		Developer:         Developer{MaxEnqueued: 1_000_000},
+	}
+}
