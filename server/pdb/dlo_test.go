@@ -212,7 +212,7 @@ func TestDLOEdits(t *testing.T) {
 	require.Equal(t, b.ids[0], s.UUID.String())
 	require.Equal(t, []string{goodNode}, b.submit.bodies)
 	_, err = b.client.Get(ctx, b.ids[0])
-	require.EqualError(t, err, "no such letter in the dead letter office")
+	require.EqualError(t, err, "no such letter in the dead letter office: "+b.ids[0])
 
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)

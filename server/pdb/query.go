@@ -163,9 +163,6 @@ func (q *Queries) data(ctx context.Context, w http.ResponseWriter, req *request,
 	if f.row == nil {
 		f.row = []byte("null")
 	}
-	if req.pretty {
-		f.row = AppendPretty(nil, f.row)
-	}
 	return write(w, http.StatusOK, TypeJSON, f.row)
 }
 

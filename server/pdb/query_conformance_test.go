@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dlclark/regexp2"
 	"github.com/gorilla/mux"
 	"github.com/stretchr/testify/require"
 
@@ -48,6 +49,7 @@ func (c command) payload(t testing.TB) []byte {
 type server struct {
 	store   *store.Store
 	handler http.Handler
+	clock   time.Time
 }
 
 func newServer(t testing.TB, purgeTTL time.Duration) *server {
@@ -55,9 +57,10 @@ func newServer(t testing.TB, purgeTTL time.Duration) *server {
 		NodePurgeTTL: purgeTTL, ReportTTL: 15000 * 24 * time.Hour})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, st.Close()) })
+	t.Cleanup(regexp2.StopTimeoutClock) // its goroutine outlives a query by a second
 	engine, err := query.New(query.Config{DB: st, NodePurgeTTL: purgeTTL})
 	require.NoError(t, err)
-	return &server{st, handler(pdb.NewQueries(pdb.QueryConfig{Engine: engine}))}
+	return &server{st, handler(pdb.NewQueries(pdb.QueryConfig{Engine: engine})), time.Now().UTC().Truncate(time.Second)}
 }
 
 // handler mounts routes as package server does.
@@ -90,7 +93,8 @@ func handler(q *pdb.Queries) http.Handler {
 
 func (s *server) apply(t testing.TB, list []command) {
 	for _, c := range list {
-		now := time.Now().UTC().Truncate(time.Millisecond)
+		s.clock = s.clock.Add(time.Millisecond) // every command has a time of its own
+		now := s.clock
 		payload, err := wireformat.Decode(wireformat.Command(strings.ReplaceAll(c.Command, "_", " ")), c.Version, now, c.payload(t))
 		require.NoError(t, err, "%s of %s", c.Command, c.Certname)
 		res, err := s.store.Apply(context.Background(), []outcome.Change{{Payload: payload, Received: now}})

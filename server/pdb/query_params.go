@@ -115,7 +115,9 @@ func (g given) read(body io.Reader) error {
 		return refuse("The body of a query must be a JSON object, with the query under \"query\"")
 	}
 	for i, k := range v.Keys {
-		g.values[k] = v.Items[i]
+		if v.Items[i].Kind != ast.Null { // the same as leaving it out
+			g.values[k] = v.Items[i]
+		}
 	}
 	return nil
 }

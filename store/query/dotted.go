@@ -17,6 +17,7 @@ type dotted struct {
 }
 
 type segment struct {
+	raw   string // as written, without quotes
 	key   string
 	index int // -1: none
 	match string
@@ -84,7 +85,7 @@ func nextSegment(rest string) (s segment, after string, more, ok bool) {
 	case quotedOrMatch:
 		text = text[1 : len(text)-1]
 	}
-	s.key = text
+	s.raw, s.key = text, text
 	if m := indexedName.FindStringSubmatch(text); m != nil {
 		s.key = m[1]
 		s.index, _ = strconv.Atoi(m[2])
@@ -121,6 +122,16 @@ func (d *dotted) matches() bool {
 		}
 	}
 	return false
+}
+
+// literal is the same way with indexes taken for parts of keys.
+func (d *dotted) literal() *dotted {
+	c := *d
+	c.segs = nil
+	for _, s := range d.segs {
+		c.segs = append(c.segs, segment{key: s.raw, index: -1})
+	}
+	return &c
 }
 
 // ofFacts tells whether the document is the facts of a node, which is not

@@ -186,7 +186,11 @@ func (s *scope) function(t term) (string, Type) {
 	}
 	f := t.field
 	arg := s.use(f.SQL)
-	if f.Type == Value && t.fn.name != "count" && t.fn.name != "jsonb_typeof" {
+	switch {
+	case f.Type != Value || t.fn.name == "count" || t.fn.name == "jsonb_typeof":
+	case t.fn.name == "to_string":
+		arg = "pdb_json_text(" + arg + ")"
+	default:
 		arg = "CASE WHEN " + numeric(arg) + " THEN CAST(" + arg + " AS NUMERIC) END"
 	}
 	switch t.fn.name {

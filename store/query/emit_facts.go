@@ -41,7 +41,12 @@ func (p inDoc) sql(s *scope) string {
 	}
 	x := s.place(p.t)
 	if p.op == "~" {
-		return "pdb_regexp(" + s.arg(p.v.Text) + ", pdb_json_text(" + x + "))"
+		test := "pdb_regexp(" + s.arg(p.v.Text) + ", pdb_json_text(" + x + "))"
+		if d.ofFacts() {
+			return test
+		}
+		// A resource without parameters does not match, others without this one are unknown.
+		return "(" + s.use(p.t.field.SQL) + " <> '{}' AND " + test + ")"
 	}
 	test := "pdb_json_key(" + x + ") " + p.op + " " + s.arg(sqlfunc.Key(canonical(p.v)))
 	if p.op == "=" && d.indexed() { // false, not unknown, without the top of the path

@@ -140,7 +140,7 @@ func (p nullTest) sql(s *scope) string {
 	case p.t.path != nil || f.Type == Value:
 		x := s.use(f.SQL)
 		if p.t.path != nil {
-			x = s.place(p.t)
+			x = s.place(term{field: f, path: p.t.path.literal()})
 		}
 		if p.want {
 			return x + " = 'null'"
@@ -148,6 +148,8 @@ func (p nullTest) sql(s *scope) string {
 		return x + " <> 'null'"
 	case f.Type == Encoded:
 		return always{!p.want}.sql(s)
+	case f.Name == "tag": // no column of its own
+		return always{}.sql(s)
 	case p.want:
 		return s.use(f.Compare) + " IS NULL"
 	}

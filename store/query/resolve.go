@@ -165,9 +165,6 @@ func elide(ent *Entity, e ast.Expr) ast.Expr {
 		}
 		return nil
 	case *ast.Or:
-		if isAnyState(x) {
-			return nil
-		}
 		if args := list(x.Args); args != nil {
 			return &ast.Or{Args: args}
 		}
@@ -189,19 +186,6 @@ func elide(ent *Entity, e ast.Expr) ast.Expr {
 		}
 	}
 	return e
-}
-
-// isAnyState knows the old way to say "any": both values of ["node", "active"].
-func isAnyState(or *ast.Or) bool {
-	seen := map[bool]bool{}
-	for _, a := range or.Args {
-		c, ok := a.(*ast.Compare)
-		if !ok || c.Op != "=" || c.Field.Form != ast.NodeActive {
-			return false
-		}
-		seen[c.Value.Truthy()] = true
-	}
-	return len(seen) == 2
 }
 
 func (r *resolver) unknownField(ent *Entity, name string) {

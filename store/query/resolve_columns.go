@@ -163,7 +163,7 @@ func (r *resolver) numbersOnly(p *plan, q *ast.Query) {
 		return
 	}
 	for _, c := range p.cols {
-		if fn := c.term.fn; fn != nil && c.term.field != nil && c.term.field.Type == Value && fn.name != "jsonb_typeof" {
+		if fn := c.term.fn; fn != nil && c.term.field != nil && c.term.field.Type == Value && fn.name != "jsonb_typeof" && fn.name != "to_string" {
 			p.where = allOf{[]pred{p.where, isNumber{term{field: c.term.field}}}}
 			return
 		}

@@ -51,8 +51,7 @@ func compare(v Value, op string, args []Value) Expr {
 		bad(v, "%s requires exactly two arguments", op)
 	}
 	c := &Compare{Op: op, Field: operand(args[0]), Value: args[1], Pos: v.Pos}
-	if op == "=" && c.Value.Kind == Null && c.Field.Form == Name && c.Field.Name != "new_value" && c.Field.Name != "old_value" &&
-		!strings.Contains(c.Field.Name, ".") {
+	if op == "=" && c.Value.Kind == Null && c.Field.Form == Name && c.Field.Name != "new_value" && c.Field.Name != "old_value" {
 		return &IsNull{Field: c.Field, Want: true, Pos: v.Pos} // spec §3.2
 	}
 	return c
