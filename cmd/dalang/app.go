@@ -206,6 +206,14 @@ func forever(d config.Duration) time.Duration {
 	return time.Duration(d)
 }
 
+// slowQuery is from when on a query is logged.
+func slowQuery(c *config.Config) time.Duration {
+	if c.PuppetDB.LogQueries {
+		return 1 // the shortest: all of them
+	}
+	return forever(c.Query.Slow)
+}
+
 func (a *app) openStore(ctx context.Context) error {
 	d := a.cfg.Database
 	blocklist, err := store.NewBlocklist(d.FactsBlocklist, d.FactsBlocklistType)
@@ -237,7 +245,7 @@ func (a *app) mount() error {
 		DB: a.store, Logger: a.log, Registerer: a.registry, NodePurgeTTL: time.Duration(c.Database.NodePurgeTTL),
 		AllReportTypes: !c.PuppetDB.AddAgentReportFilter,
 		TimeoutDefault: c.PuppetDB.QueryTimeoutDefault.Timeout(), TimeoutMax: c.PuppetDB.QueryTimeoutMax.Duration(),
-		MaxConcurrent: c.Query.MaxConcurrent, SlowQuery: forever(c.Query.Slow),
+		MaxConcurrent: c.Query.MaxConcurrent, SlowQuery: slowQuery(c),
 	})
 	if err != nil {
 		return err

@@ -40,8 +40,8 @@ type Config struct {
 // Dalang is the section of what PuppetDB does not know.
 type Dalang struct {
 	// Address of the cleartext listener; `none`: no such listener. Unless it is
-	// set, `jetty.host` and `jetty.port` say it, and where only TLS is
-	// configured there is none.
+	// set, `jetty.host` and `jetty.port` say it, and where only `jetty.ssl-port`
+	// is set there is none.
 	Listen string `key:"listen"`
 	// Address of the TLS listener; empty: none. Unless it is set,
 	// `jetty.ssl-host` and `jetty.ssl-port` say it. Certificates are in `jetty`.
