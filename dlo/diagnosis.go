@@ -91,7 +91,11 @@ func (d Diagnosis) text() string {
 	var b strings.Builder
 	for i := len(d.Attempts) - 1; i >= 0; i-- {
 		a := d.Attempts[i]
-		fmt.Fprintf(&b, "Attempt %d @ %s\n%s\n", i+1, wireformat.FormatTime(a.At), a.Error)
+		text := a.Error
+		if i == len(d.Attempts)-1 {
+			text = d.headline(text)
+		}
+		fmt.Fprintf(&b, "Attempt %d @ %s\n%s\n", i+1, wireformat.FormatTime(a.At), text)
 		if i == len(d.Attempts)-1 {
 			d.lastFailure(&b)
 		}
@@ -112,6 +116,19 @@ func (d Diagnosis) lastFailure(b *strings.Builder) {
 	if d.Stack != "" {
 		b.WriteString(strings.TrimRight(d.Stack, "\n") + "\n")
 	}
+}
+
+// Headline is the message without the problems that it may list: for where
+// they stand beside it.
+func (d Diagnosis) Headline() string { return d.headline(d.Message) }
+
+func (d Diagnosis) headline(message string) string {
+	if len(d.Problems) > 0 {
+		if i := strings.Index(message, "; "+d.Problems[0].Path+": "); i > 0 {
+			return message[:i]
+		}
+	}
+	return message
 }
 
 // fill sets what follows from a body's place and name.

@@ -53,7 +53,7 @@ func (o *Office) Discard(ctx context.Context, l commands.Letter) error {
 	in.note(d)
 	o.add(in)
 	o.metrics.discarded.WithLabelValues(string(d.Command), d.Cause).Inc()
-	o.cfg.Logger.Info("command discarded", slog.Any("uuid", d.UUID), slog.String("command", string(d.Command)),
+	o.cfg.Logger.Debug("letter taken in", slog.Any("uuid", d.UUID), slog.String("command", string(d.Command)),
 		slog.Int("version", d.Version), slog.String("certname", d.Certname), slog.String("cause", d.Cause),
 		slog.String("error", cut(d.Message, maxMessage)), slog.Int64("bytes", d.Size), slog.String("file", d.File))
 	o.wake()
@@ -100,6 +100,11 @@ func (o *Office) takeBody(in *letter, from string) (done bool, err error) {
 			if o.holds(in) {
 				return true, nil
 			}
+			// Moved before, but perhaps a sync failed after it, and a second one
+			// would prove nothing: make the name anew.
+			if err := o.rewrite(o.bodyPath(in)); err != nil {
+				return false, err
+			}
 		case err != nil:
 			return false, err
 		}
@@ -135,6 +140,16 @@ func (o *Office) move(from, to string) error {
 		return err
 	}
 	return o.cfg.FS.Remove(from)
+}
+
+// rewrite puts a copy of a file in its place.
+func (o *Office) rewrite(path string) error {
+	f, err := o.cfg.FS.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close() // read only: nothing to lose
+	return o.writeFrom(path, f)
 }
 
 // holds tells whether the office knows a letter of this name.
@@ -208,7 +223,11 @@ func (o *Office) writeDiagnosis(l *letter, d Diagnosis) error {
 // writeFile puts a file in place whole, in place of what was there. It is
 // durable after a sync of the directory.
 func (o *Office) writeFile(path string, content []byte) error {
-	tmp, err := o.writeTmp(filepath.Dir(path), bytes.NewReader(content))
+	return o.writeFrom(path, bytes.NewReader(content))
+}
+
+func (o *Office) writeFrom(path string, content io.Reader) error {
+	tmp, err := o.writeTmp(filepath.Dir(path), content)
 	if err != nil {
 		return err
 	}

@@ -125,9 +125,6 @@ func (o *Office) selected(ctx context.Context, s Selection) ([]*letter, error) {
 	var unknown []error
 	for _, id := range s.IDs {
 		l, err := o.find(id)
-		if errors.Is(err, ErrNotFound) {
-			err = fmt.Errorf("%w: %s", ErrNotFound, id)
-		}
 		if err != nil {
 			unknown = append(unknown, err)
 		} else if match(l) {

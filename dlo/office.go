@@ -160,29 +160,29 @@ func (o *Office) find(id string) (*letter, error) {
 		if l, ok := o.byUUID[u]; ok {
 			return l, nil
 		}
-		return nil, ErrNotFound
-	}
-	if _, _, err := queue.ParseName(id); err == nil {
-		return o.findName(id)
-	}
-	id = strings.ToLower(id)
-	if len(id) < minPrefix {
+	} else if _, _, err := queue.ParseName(id); err == nil {
+		if l := o.findName(id); l != nil {
+			return l, nil
+		}
+	} else if len(id) >= minPrefix {
+		return o.findPrefix(strings.ToLower(id))
+	} else {
 		return nil, fmt.Errorf("%w: %q is too short for the beginning of a uuid", ErrNotFound, id)
 	}
-	return o.findPrefix(id)
+	return nil, fmt.Errorf("%w: %s", ErrNotFound, id)
 }
 
-func (o *Office) findName(name string) (*letter, error) {
+func (o *Office) findName(name string) *letter {
 	id, meta, err := queue.ParseName(name)
 	if err != nil {
-		return nil, ErrNotFound
+		return nil
 	}
 	for _, l := range o.order {
 		if l.id == id && l.meta == meta {
-			return l, nil
+			return l
 		}
 	}
-	return nil, ErrNotFound
+	return nil
 }
 
 func (o *Office) findPrefix(prefix string) (*letter, error) {
@@ -205,7 +205,7 @@ func (o *Office) findPrefix(prefix string) (*letter, error) {
 		return nil, ambiguous
 	}
 	if found == nil {
-		return nil, ErrNotFound
+		return nil, fmt.Errorf("%w: %s", ErrNotFound, prefix)
 	}
 	return found, nil
 }
