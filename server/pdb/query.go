@@ -21,8 +21,6 @@ type Queries struct{ cfg QueryConfig }
 type QueryConfig struct {
 	Engine *query.Engine
 	Pretty bool // pretty-print unless a request says otherwise
-	// PQL turns PQL into AST; nil refuses it.
-	PQL func(string) (ast.Value, error)
 }
 
 // NewQueries makes the handlers of the query API.

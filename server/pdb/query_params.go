@@ -12,6 +12,7 @@ import (
 
 	"dalang/store/query"
 	"dalang/store/query/ast"
+	"dalang/store/query/pql"
 )
 
 // params is the set of parameters that a route takes.
@@ -172,10 +173,7 @@ func (q *Queries) query(g given, root bool) (*ast.Value, error) {
 		return nil, nil
 	}
 	if root && !startsAsJSON.MatchString(v.Text) {
-		if q.cfg.PQL == nil {
-			return nil, refuse("PQL parse error at line 1, column 1:\n\n%s\n^\n\nPQL is not available", v.Text)
-		}
-		tree, err := q.cfg.PQL(v.Text)
+		tree, err := pql.Parse(v.Text)
 		if err != nil {
 			return nil, refuse("%s", err)
 		}
