@@ -38,10 +38,10 @@ include profile::base
 		server.Drain(t)
 		result := filepath.Join(collector.dir, "result")
 		collector.apply(t, fmt.Sprintf(`
-$nodes = puppetdb_query(['from', 'nodes', ['extract', ['certname'], ['~', 'certname', '^exporter']]])
-$kernel = puppetdb_query(['from', 'facts', ['extract', ['value'], ['and', ['=', 'name', 'kernel'], ['=', 'certname', 'exporter.example.com']]]])
-$class = puppetdb_query(['from', 'resources', ['extract', ['title'], ['and', ['=', 'type', 'Class'], ['~', 'title', 'Profile']]]])
-file { '%s': content => "${nodes[0]['certname']} ${kernel[0]['value']} ${class[0]['title']}" }
+$found_nodes = puppetdb_query(['from', 'nodes', ['extract', ['certname'], ['~', 'certname', '^exporter']]])
+$found_kernel = puppetdb_query(['from', 'facts', ['extract', ['value'], ['and', ['=', 'name', 'kernel'], ['=', 'certname', 'exporter.example.com']]]])
+$found_class = puppetdb_query(['from', 'resources', ['extract', ['title'], ['and', ['=', 'type', 'Class'], ['~', 'title', 'Profile']]]])
+file { '%s': content => "${found_nodes[0]['certname']} ${found_kernel[0]['value']} ${found_class[0]['title']}" }
 `, result))
 		content, err := os.ReadFile(result)
 		require.NoError(t, err)
