@@ -25,8 +25,8 @@ func (a *applier) facts(p *wireformat.Facts) (outcome.Result, error) {
 	if err != nil {
 		return done, err
 	}
-	var hash string
-	if _, err := a.row("SELECT hash FROM factset WHERE node_id = ?1", []any{n.id}, &hash); err != nil {
+	var hash, packagesHash string
+	if _, err := a.row("SELECT hash, packages_hash FROM factset WHERE node_id = ?1", []any{n.id}, &hash, &packagesHash); err != nil {
 		return done, err
 	}
 	if hash != done.Hash {
@@ -34,13 +34,17 @@ func (a *applier) facts(p *wireformat.Facts) (outcome.Result, error) {
 			return done, err
 		}
 	}
-	if err := a.replacePackages(n.id, p.Packages); err != nil {
-		return done, err
+	newPackages := p.PackagesHash()
+	if newPackages != packagesHash {
+		if err := a.replacePackages(n.id, p.Packages); err != nil {
+			return done, err
+		}
 	}
-	if err := a.exec(`INSERT INTO factset (node_id, environment_id, producer_id, timestamp, producer_timestamp, hash)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (node_id) DO UPDATE SET environment_id = excluded.environment_id,
+	if err := a.exec(`INSERT INTO factset (node_id, environment_id, producer_id, timestamp, producer_timestamp, hash, packages_hash)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (node_id) DO UPDATE SET environment_id = excluded.environment_id,
 		producer_id = excluded.producer_id, timestamp = excluded.timestamp, producer_timestamp = excluded.producer_timestamp,
-		hash = excluded.hash`, n.id, environment, producer, ms(a.received), ms(p.ProducerTimestamp), done.Hash); err != nil {
+		hash = excluded.hash, packages_hash = excluded.packages_hash`,
+		n.id, environment, producer, ms(a.received), ms(p.ProducerTimestamp), done.Hash, newPackages); err != nil {
 		return done, err
 	}
 	return done, a.exec(`UPDATE node SET facts_timestamp = ?2, facts_producer_timestamp = ?3, facts_environment_id = ?4

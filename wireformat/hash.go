@@ -57,6 +57,20 @@ func (f *Facts) SetValues(values []Fact) {
 	f.Values, f.hash = values, ""
 }
 
+// PackagesHash tells package inventories apart; "" for an empty one.
+func (f *Facts) PackagesHash() string {
+	if len(f.Packages) == 0 {
+		return ""
+	}
+	h := sha1.New()
+	var b []byte
+	for _, p := range f.Packages {
+		b = appendField(appendField(appendField(b[:0], p.Name), p.Version), p.Provider)
+		h.Write(b)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
 func factsHash(f *Facts) string {
 	size := 256
 	for _, v := range f.Values {

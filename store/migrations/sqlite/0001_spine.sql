@@ -73,7 +73,8 @@ CREATE TABLE factset (
   producer_id        INTEGER REFERENCES producer (id),
   timestamp          INTEGER NOT NULL, -- received
   producer_timestamp INTEGER NOT NULL,
-  hash               TEXT NOT NULL
+  hash               TEXT NOT NULL,
+  packages_hash      TEXT NOT NULL -- of the node's packages; '' for none
 ) STRICT;
 CREATE INDEX factset_hash ON factset (hash);
 
