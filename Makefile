@@ -58,8 +58,8 @@ fuzz: ## every fuzz target for FUZZTIME (30s)
 	done
 
 .PHONY: docs
-docs: ## write the generated pages anew: docs/configuration.md
-	$(GO) test -count=1 ./cmd/internal/config -run TestDocs -update
+docs: ## write the generated pages anew: docs/{configuration,cli,metrics,api/routes}.md
+	$(GO) test -count=1 -run '^TestDocs(Routes|Metrics)?$$' ./cmd/internal/config ./cmd/internal/lint ./cmd/dalang -update
 
 .PHONY: verify
 verify: test acceptance ## what .ci/run runs

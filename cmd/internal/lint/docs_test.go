@@ -1,0 +1,145 @@
+package lint
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sort"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"dalang/server"
+	"dalang/server/pdb"
+)
+
+var update = flag.Bool("update", false, "write the generated pages anew")
+
+// golden compares a page in docs/ with what it should say; `make docs` writes it.
+func golden(t *testing.T, page, want string) {
+	t.Helper()
+	path := filepath.Join(root, "docs", page)
+	if *update {
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(want), 0o644))
+	}
+	got, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, want, string(got), "docs/%s is out of date: make docs", page)
+}
+
+// routes is the table that `dalang serve` mounts.
+func routes() []pdb.Route {
+	return server.Table(server.Handlers{
+		Commands: &pdb.Commands{}, Admin: &pdb.Admin{}, Meta: &pdb.Meta{}, Status: &pdb.Status{}, Metrics: &pdb.Metrics{},
+		More: []server.Router{pdb.NewQueries(pdb.QueryConfig{}), pdb.NewDLO(nil, nil)},
+	})
+}
+
+func TestDocsRoutes(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("# Routes\n\n<!-- Made of the route table by `make docs`. Do not edit. -->\n\n" +
+		"In the order in which they are tried. HEAD is answered where GET is.\n\n| method | path | |\n|---|---|---|\n")
+	pattern := regexp.MustCompile(`\{([a-z]+):(?:[^{}]|\{[^{}]*\})*\}`)
+	for _, r := range routes() {
+		var methods []string
+		for _, m := range r.Methods {
+			if m != "HEAD" {
+				methods = append(methods, m)
+			}
+		}
+		if methods == nil {
+			methods = []string{"any"}
+		}
+		require.NotEmpty(t, r.Doc, "%s says nothing about itself", r.Path)
+		fmt.Fprintf(&b, "| %s | `%s` | %s |\n", strings.Join(methods, ", "), pattern.ReplaceAllString(r.Path, "{$1}"), r.Doc)
+	}
+	golden(t, "api/routes.md", b.String())
+}
+
+func TestDocsMetrics(t *testing.T) {
+	declared := regexp.MustCompile(`"(dalang_[a-z0-9_]+)",\s*(?:Help:\s*)?"([^"]+)"`)
+	help := map[string]string{}
+	for _, s := range tree(t) {
+		if s.test() {
+			continue
+		}
+		for _, m := range declared.FindAllStringSubmatch(string(s.text), -1) {
+			help[m[1]] = m[2]
+		}
+	}
+	// Made in a loop.
+	help["dalang_store_database_bytes"] = "Size of the SQLite file."
+	help["dalang_store_wal_bytes"] = "Size of its write-ahead log."
+	names := make([]string, 0, len(help))
+	for name := range help {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	var b strings.Builder
+	b.WriteString("# Metrics\n\n<!-- Made of the declarations by `make docs`. Do not edit. -->\n\n" +
+		"At `/metrics`, beside those of the Go runtime (`go_*`) and of the process (`process_*`). " +
+		"The same numbers under PuppetDB's names are at `/metrics/v2`.\n\n| name | |\n|---|---|\n")
+	for _, name := range names {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", name, help[name])
+	}
+	golden(t, "metrics.md", b.String())
+
+	used := regexp.MustCompile(`Name:\s*"(dalang_[a-z0-9_]*[a-z0-9])"`)
+	for _, s := range tree(t) {
+		for _, m := range used.FindAllStringSubmatch(string(s.text), -1) {
+			if _, ok := help[m[1]]; !ok && !s.test() {
+				t.Errorf("%s: metric %s is declared in a way that docs/metrics.md does not see: put Help right after Name", s.path, m[1])
+			}
+		}
+	}
+}
+
+// TestDocsAreLinked wants every page reachable from the README.
+func TestDocsAreLinked(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
+	require.NoError(t, err)
+	pages, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	require.NoError(t, err)
+	for _, page := range pages {
+		if name := filepath.Base(page); !strings.Contains(string(readme), "docs/"+name) {
+			t.Errorf("README.md does not link docs/%s", name)
+		}
+	}
+}
+
+// TestLinks wants relative links in Markdown to lead somewhere.
+func TestLinks(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
+	pages := []string{filepath.Join(root, "README.md")}
+	for _, pattern := range []string{"*.md", "*/*.md"} {
+		more, err := filepath.Glob(filepath.Join(root, "docs", pattern))
+		require.NoError(t, err)
+		pages = append(pages, more...)
+	}
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		require.NoError(t, err)
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
+				t.Errorf("%s links to %s, which is not there", page, m[1])
+			}
+		}
+	}
+}
+
+// TestDocsSpeakOfRealMetrics: an alert on a metric that is not there never fires.
+func TestDocsSpeakOfRealMetrics(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(root, "docs", "metrics.md"))
+	require.NoError(t, err)
+	prose, err := os.ReadFile(filepath.Join(root, "docs", "operations.md"))
+	require.NoError(t, err)
+	for _, name := range regexp.MustCompile(`dalang_(?:commands|queue|dlo|http|store|query)_[a-z_]+[a-z]`).FindAllString(string(prose), -1) {
+		if !strings.Contains(string(page), "`"+name+"`") {
+			t.Errorf("docs/operations.md speaks of %s, which is no metric", name)
+		}
+	}
+}
