@@ -36,6 +36,8 @@ type endpoint struct {
 	filters []string
 	single  bool   // one object, 404 when there is none
 	only    string // the bare data of this field
+	// aggregate counts the subjects of event counts.
+	aggregate bool
 }
 
 // missing is the answer when a thing that a route is about is not known.
@@ -64,6 +66,9 @@ func (q *Queries) handle(e endpoint) func(http.ResponseWriter, *http.Request) er
 			return err
 		}
 		req.Entity, req.ActiveOnly = e.entity, e.active
+		if e.aggregate {
+			req.Events.Aggregate = true
+		}
 		for i := 0; i+1 < len(e.filters); i += 2 {
 			if v, ok := vars[e.filters[i+1]]; ok {
 				req.Restrict = append(req.Restrict, ast.List(ast.Str("="), ast.Str(e.filters[i]), ast.Str(v)))

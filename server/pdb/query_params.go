@@ -1,7 +1,6 @@
 package pdb
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"regexp"
@@ -29,6 +28,15 @@ func typical() params {
 
 func eventParams() params {
 	return append(typical(), "distinct_resources", "distinct_start_time", "distinct_end_time")
+}
+
+func countParams() params {
+	return append(eventParams(), "summarize_by", "counts_filter", "count_by")
+}
+
+func aggregateParams() params {
+	p := append(noPaging(), "query", "distinct_resources", "distinct_start_time", "distinct_end_time", "summarize_by", "counts_filter", "count_by")
+	return slices.DeleteFunc(p, func(s string) bool { return s == "pretty" })
 }
 
 // maxQueryBody bounds the body of a POST.
@@ -154,7 +162,9 @@ func (q *Queries) request(r *http.Request, allowed params) (*request, error) {
 		}
 		req.Explain = true
 	}
-	req.Events, err = eventOptions(g)
+	if req.Events, err = eventOptions(g); err == nil && slices.Contains(allowed, "summarize_by") {
+		err = countOptions(g, req)
+	}
 	return req, err
 }
 
@@ -300,7 +310,33 @@ func eventOptions(g given) (*query.EventOptions, error) {
 	o.Start, err1 = query.ParseTime(start)
 	o.End, err2 = query.ParseTime(end)
 	if err1 != nil || err2 != nil {
-		return nil, fmt.Errorf("%w", refuse("query parameters 'distinct_start_time' and 'distinct_end_time' must be valid datetime strings: %s %s", start, end))
+		return nil, refuse("query parameters 'distinct_start_time' and 'distinct_end_time' must be valid datetime strings: %s %s", start, end)
 	}
 	return o, nil
+}
+
+// countOptions reads the parameters of the routes that count events.
+func countOptions(g given, req *request) error {
+	if req.Events == nil {
+		req.Events = &query.EventOptions{}
+	}
+	by, ok := g.text("summarize_by")
+	if !ok {
+		return refuse("Missing required query parameter 'summarize_by'")
+	}
+	req.Events.SummarizeBy = strings.Split(by, ",")
+	req.Events.CountBy, _ = g.text("count_by")
+	filter, ok := g.values["counts_filter"]
+	if !ok {
+		return nil
+	}
+	if filter.Kind == ast.String {
+		v, err := ast.Read(filter.Text)
+		if err != nil {
+			return refuse("%s", err)
+		}
+		filter = v
+	}
+	req.Events.CountsFilter = &filter
+	return nil
 }

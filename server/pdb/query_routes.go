@@ -32,6 +32,8 @@ func (q *Queries) Routes() []Route {
 	t.add("/edges", endpoint{entity: "edges", active: true}, "edges of catalogs")
 	t.reports("", endpoint{})
 	t.add("/events", endpoint{entity: "events", params: eventParams()}, "resource events")
+	t.add("/event-counts", endpoint{entity: "events", params: countParams()}, "resource events, counted")
+	t.add("/aggregate-event-counts", endpoint{entity: "events", params: aggregateParams(), aggregate: true}, "subjects of resource events, counted")
 	t.add("/packages", endpoint{entity: "packages"}, "packages")
 	t.add("/package-inventory", endpoint{entity: "package_inventory", active: true}, "packages by node")
 	t.add("/package-inventory/{node:"+idSegment+"}", endpoint{entity: "package_inventory", filters: []string{"certname", "node"}}, "packages of a node")

@@ -127,16 +127,22 @@ func (p *plan) body(s *scope, columns string) string {
 		}
 		tail.WriteString(" ORDER BY " + strings.Join(list, ", "))
 	}
+	return "SELECT " + columns + s.from(where) + tail.String() + paged(s.emitter, p.limit, p.offset)
+}
+
+// paged is LIMIT and OFFSET.
+func paged(e *emitter, limit, offset *int64) string {
+	sql := ""
 	switch {
-	case p.limit != nil:
-		tail.WriteString(" LIMIT " + s.arg(*p.limit))
-	case p.offset != nil:
-		tail.WriteString(" LIMIT -1")
+	case limit != nil:
+		sql = " LIMIT " + e.arg(*limit)
+	case offset != nil:
+		sql = " LIMIT -1"
 	}
-	if p.offset != nil {
-		tail.WriteString(" OFFSET " + s.arg(*p.offset))
+	if offset != nil {
+		sql += " OFFSET " + e.arg(*offset)
 	}
-	return "SELECT " + columns + s.from(where) + tail.String()
+	return sql
 }
 
 // grouped is a term as GROUP BY wants it.

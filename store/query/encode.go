@@ -10,16 +10,19 @@ import (
 
 // encodedColumn turns one or two values of a row into a member of its object.
 type encodedColumn struct {
-	key    []byte // "name":
-	typ    Type
-	number bool // an Int that may be a fraction: what functions yield
-	href   bool // two values: where the data are, and the data
+	key  []byte // "name":
+	typ  Type
+	href bool // two values: where the data are, and the data
+}
+
+func encoded(name string, typ Type) encodedColumn {
+	return encodedColumn{key: append(ast.AppendString(nil, name), ':'), typ: typ}
 }
 
 // output is the SQL of a column of the answer, and how to encode it.
 func (s *scope) output(c outcol, href bool) ([]string, encodedColumn) {
 	sql, typ := s.shown(c.term)
-	enc := encodedColumn{key: append(ast.AppendString(nil, c.name), ':'), typ: typ, number: c.term.fn != nil && typ == Int}
+	enc := encoded(c.name, typ)
 	if f := c.term.field; f != nil && href && f.Href != "" && c.term.fn == nil && c.term.path == nil {
 		enc.href = true
 		return []string{s.use(f.Href), sql}, enc

@@ -75,8 +75,55 @@ func (c *Config) defaults() error {
 
 // Check finds out whether a query can be run, without running it.
 func (e *Engine) Check(req Request) error {
-	_, err := e.plan(&req)
+	_, err := e.answer(&req)
 	return err
+}
+
+// answer is what a request asks for, ready to be emitted: a plan, or a summary
+// of one.
+type answer interface {
+	rows() *statement
+	total() *statement
+	bare() bool // rows are bare values, not objects
+	name() string
+}
+
+// answer finds out what a request asks for.
+func (e *Engine) answer(req *Request) (answer, error) {
+	o := req.Events
+	if o == nil {
+		return e.plan(req)
+	}
+	old := o.Distinct || o.Aggregate
+	if old && req.Query != nil {
+		if len(req.Query.Items) == 0 && req.Query.Kind == ast.Array {
+			req.Query = nil // there, an empty query asks for everything
+		} else if err := checkOld(*req.Query); err != nil {
+			return nil, err
+		}
+	}
+	inner := *req
+	if o.SummarizeBy != nil {
+		inner.Paging = Paging{}
+	}
+	p, err := e.plan(&inner)
+	if err != nil {
+		return nil, err
+	}
+	if o.Distinct {
+		where := []pred{latestEvents{o.Start.UnixMilli(), o.End.UnixMilli()}}
+		if p.where != nil {
+			where = append(where, p.where)
+		}
+		p.where = allOf{where}
+	}
+	if o.SummarizeBy == nil {
+		return p, nil
+	}
+	if len(p.cols) != len(p.ent.names(shown, false)) || p.group != nil {
+		return nil, &Error{Message: "extract is not supported for event counts"}
+	}
+	return newCounts(p, o, req.Paging)
 }
 
 // plan parses and resolves the query of a request.
@@ -94,7 +141,7 @@ func (e *Engine) plan(req *Request) (*plan, error) {
 	if err != nil {
 		return nil, &Error{Message: err.Error()}
 	}
-	r := &resolver{entities: e.entities, agents: !e.cfg.AllReportTypes, deadSince: e.cfg.Now().Add(-e.cfg.NodePurgeTTL).UnixMilli()}
+	r := &resolver{old: req.Events != nil && (req.Events.Distinct || req.Events.Aggregate), entities: e.entities, agents: !e.cfg.AllReportTypes, deadSince: e.cfg.Now().Add(-e.cfg.NodePurgeTTL).UnixMilli()}
 	p, err := r.resolve(req, q)
 	if err == nil && req.Only != "" {
 		p.only = true
@@ -106,7 +153,7 @@ func (e *Engine) plan(req *Request) (*plan, error) {
 // Run answers a request. An *Error is the client's fault and comes before
 // sink.Begin; a *TimeoutError may come later.
 func (e *Engine) Run(ctx context.Context, req Request, sink Sink) error {
-	p, err := e.plan(&req)
+	a, err := e.answer(&req)
 	if err != nil {
 		return err
 	}
@@ -121,7 +168,7 @@ func (e *Engine) Run(ctx context.Context, req Request, sink Sink) error {
 		return cause(ctx, err)
 	}
 	defer e.slots.Release(1)
-	run := &run{plan: p, sink: sink, req: &req}
+	run := &run{answer: a, sink: sink, req: &req}
 	err = e.cfg.DB.ReadTx(ctx, run.in)
 	if err != nil {
 		err = cause(ctx, err)
@@ -151,7 +198,7 @@ func cause(ctx context.Context, err error) error {
 }
 
 func (e *Engine) finished(r *run, id string, took time.Duration, err error) {
-	e.metrics.seconds.WithLabelValues(r.plan.ent.Name).Observe(took.Seconds())
+	e.metrics.seconds.WithLabelValues(r.answer.name()).Observe(took.Seconds())
 	if e.cfg.SlowQuery < 0 || took < e.cfg.SlowQuery {
 		return
 	}
@@ -159,29 +206,29 @@ func (e *Engine) finished(r *run, id string, took time.Duration, err error) {
 	if r.req.Query != nil {
 		text = string(r.req.Query.JSON())
 	}
-	e.cfg.Logger.Warn("slow query", "query_id", id, "entity", r.plan.ent.Name, "origin", r.req.Origin, "query", text,
+	e.cfg.Logger.Warn("slow query", "query_id", id, "entity", r.answer.name(), "origin", r.req.Origin, "query", text,
 		"rows", r.rows, "took", took, "error", err, "sql", r.text)
 }
 
 // run is one running query.
 type run struct {
-	plan *plan
-	req  *Request
-	sink Sink
-	rows int
-	text string // the SQL
+	answer answer
+	req    *Request
+	sink   Sink
+	rows   int
+	text   string // the SQL
 }
 
 // in answers within a read transaction.
 func (r *run) in(ctx context.Context, conn *sql.Conn) error {
 	total := int64(-1)
 	if r.req.Paging.IncludeTotal && !r.req.Explain {
-		st := r.plan.total()
+		st := r.answer.total()
 		if err := conn.QueryRowContext(ctx, st.sql, st.args...).Scan(&total); err != nil {
 			return fmt.Errorf("count rows: %w", err)
 		}
 	}
-	st := r.plan.rows()
+	st := r.answer.rows()
 	r.text = st.sql
 	if r.req.Explain {
 		return r.explain(ctx, conn, st)
@@ -222,7 +269,7 @@ func (r *run) stream(ctx context.Context, dc any, st *statement, head Head) (err
 		if err != nil {
 			return nil
 		}
-		buf = appendRow(buf[:0], st.cols, vals, r.plan.bare())
+		buf = appendRow(buf[:0], st.cols, vals, r.answer.bare())
 		r.rows++
 		if err := r.sink.Row(buf); err != nil {
 			return err
@@ -237,6 +284,8 @@ func (r *run) stream(ctx context.Context, dc any, st *statement, head Head) (err
 func (p *plan) bare() bool {
 	return p.only || p.ent.Strings && len(p.cols) == 1 && p.cols[0].term.fn == nil
 }
+
+func (p *plan) name() string { return p.ent.Name }
 
 // explain answers with the database's plan.
 func (r *run) explain(ctx context.Context, conn *sql.Conn, st *statement) error {

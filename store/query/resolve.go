@@ -14,6 +14,7 @@ type resolver struct {
 	entities  catalogue
 	agents    bool  // hide reports of plans
 	deadSince int64 // inactive nodes died after this time
+	old       bool  // as upstream's older compiler: nothing is unknown
 	unknown   []string
 }
 

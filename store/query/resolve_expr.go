@@ -143,7 +143,11 @@ func (r *resolver) equal(t term, c *ast.Compare) pred {
 	if t.field.Name == "tag" && v.Kind == ast.String {
 		v.Text = strings.ToLower(v.Text)
 	}
-	return compare{t, "=", literal(t.field, v)}
+	p := compare{t, "=", literal(t.field, v)}
+	if r.old && !t.field.NotNull {
+		return known{p}
+	}
+	return p
 }
 
 func (r *resolver) match(t term, c *ast.Compare) pred {

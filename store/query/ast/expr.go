@@ -11,6 +11,10 @@ func expr(v Value) Expr {
 	if !ok {
 		bad(v, "%s is not well-formed: queries must start with an operator", v.Clojure())
 	}
+	switch lower := strings.ToLower(op); lower {
+	case "and", "or", "not":
+		op = lower
+	}
 	args := v.Items[1:]
 	switch op {
 	case "and", "or":
