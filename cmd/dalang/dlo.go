@@ -29,8 +29,9 @@ type dloCLI struct {
 }
 
 // newDLOCommand makes `dalang dlo`.
-func newDLOCommand() *cobra.Command {
-	c := &dloCLI{now: time.Now}
+func newDLOCommand() *cobra.Command { return (&dloCLI{now: time.Now}).command() }
+
+func (c *dloCLI) command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dlo",
 		Short: "Work with the dead letter office",

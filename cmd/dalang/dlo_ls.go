@@ -123,7 +123,10 @@ func listingPart(l dlo.Listing, p dlo.Page) string {
 	if p.OldestFirst {
 		order = "oldest"
 	}
-	if p.Offset == 0 {
+	switch {
+	case p.Offset == 0 && len(l.Letters) == 1:
+		return fmt.Sprintf(" This is the %s; --limit 0 shows all.", order)
+	case p.Offset == 0:
 		return fmt.Sprintf(" These are the %d %s; --limit 0 shows all.", len(l.Letters), order)
 	}
 	return fmt.Sprintf(" These are %d to %d, %s first.", p.Offset+1, p.Offset+len(l.Letters), order)

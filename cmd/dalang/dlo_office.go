@@ -54,7 +54,8 @@ func openStopped(data string, now func() time.Time) (*stopped, error) {
 		return nil, err
 	}
 	office, err := dlo.Open(dlo.Config{
-		Dir: filepath.Join(letters, "discarded"), Imported: filepath.Join(spool, "discard"), UUID: q.UUID,
+		Dir: filepath.Join(letters, "discarded"), Imported: filepath.Join(spool, "discard"),
+		UUID: q.UUID, Version: buildInfo().Version, Now: now,
 	})
 	if err != nil {
 		q.Close() // the first error is the one to tell

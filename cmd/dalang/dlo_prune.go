@@ -83,8 +83,11 @@ func pruned(out io.Writer, res dlo.PruneResult) error {
 	if res.DryRun {
 		verb = "Would delete"
 	}
-	text := fmt.Sprintf("%s %s (%s); %s (%s) left", verb, counted(res.Pruned, "letter"), humanBytes(res.PrunedBytes),
-		counted(res.Kept, "letter"), humanBytes(res.KeptBytes))
+	text := fmt.Sprintf("%s %s (%s)", verb, counted(res.Pruned, "letter"), humanBytes(res.PrunedBytes))
+	if res.Pruned == 0 {
+		text = "Nothing to delete"
+	}
+	text += fmt.Sprintf("; %s (%s) left", counted(res.Kept, "letter"), humanBytes(res.KeptBytes))
 	if res.Skipped > 0 {
 		text += fmt.Sprintf("; %s somebody else is working with", counted(res.Skipped, "letter"))
 	}

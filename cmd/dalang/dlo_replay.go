@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -79,18 +82,23 @@ func (c *dloCLI) replay(ctx context.Context, office deadLetterOffice, req dlo.Re
 	if isTerminal(tty) && isTerminal(out) {
 		p.bar = tty
 	}
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	res, err := office.Replay(ctx, req, p.letter)
 	p.clear()
 	if p.err != nil {
 		return p.err
 	}
-	if err != nil {
-		if res.Replayed > 0 && !req.DryRun {
-			_, _ = fmt.Fprintf(out, "%s replayed before it stopped.\n", counted(res.Replayed, "letter"))
-		}
-		return err
+	if err == nil {
+		return summarise(out, res)
 	}
-	return summarise(out, res)
+	if p.replayed > 0 {
+		_, _ = fmt.Fprintf(out, "%s replayed before it stopped.\n", counted(p.replayed, "letter"))
+	}
+	if ctx.Err() != nil {
+		return errors.New("interrupted; what is left can be replayed later")
+	}
+	return err
 }
 
 // summarise says how a replay ended; letters that stay make it an error.
@@ -128,12 +136,17 @@ type replayPrinter struct {
 	now   func() time.Time
 	start time.Time
 	drawn time.Time
-	err   error // of out
+
+	replayed int
+	err      error // of out
 }
 
 func (p *replayPrinter) letter(l dlo.Progress) {
 	if p.err != nil {
 		return
+	}
+	if l.NewUUID != nil {
+		p.replayed++
 	}
 	if p.bar == nil || l.Error != "" {
 		p.clear()
