@@ -136,9 +136,9 @@ func suggestion(e entry, keys map[string]Key) string {
 	return "; [" + e.section + "] has " + strings.Join(known, ", ")
 }
 
-// foreign are variables of ours that are no settings.
+// foreign are variables of ours that are no settings: of tests, and of `dalang dlo`.
 func foreign(name string) bool {
-	for _, prefix := range []string{"DALANG_CRASH_", "DALANG_HOSTILE_", "DALANG_TEST_"} {
+	for _, prefix := range []string{"DALANG_CRASH_", "DALANG_HOSTILE_", "DALANG_TEST_", "DALANG_SERVER"} {
 		if strings.HasPrefix(name, prefix) {
 			return true
 		}
