@@ -28,12 +28,15 @@ func (o *Office) Discard(ctx context.Context, l commands.Letter) error {
 	in := &letter{id: l.Entry.ID, meta: l.Entry.Meta, read: true, noted: true}
 	d := Diagnosis{
 		Certname: l.Certname, Client: l.Client, Cause: l.Cause, Message: l.Message,
-		Attempts: l.Attempts, Stack: l.Stack,
+		Attempts: slices.Clone(l.Attempts), Stack: l.Stack,
 		DiscardedAt: stamp(o.cfg.Now()), DalangVersion: o.cfg.Version,
 	}
 	d.setProblems(l.Problems)
 	if len(d.Attempts) == 0 {
 		d.Attempts = []queue.Attempt{{At: d.DiscardedAt.Time, Error: l.Message}}
+	}
+	for i := range d.Attempts {
+		d.Attempts[i].At = stamp(d.Attempts[i].At).Time
 	}
 	done, err := o.takeBody(in, l.BodyPath)
 	if err != nil {

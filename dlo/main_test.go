@@ -48,15 +48,29 @@ type bench struct {
 func newBench(t *testing.T, change ...func(*Config)) *bench {
 	b := &bench{t: t, dir: t.TempDir(), now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), log: &bytes.Buffer{}}
 	var err error
-	b.queue, _, err = queue.Open(queue.Config{Dir: filepath.Join(b.dir, "cmd")})
+	b.queue, _, err = queue.Open(queue.Config{Dir: filepath.Join(b.dir, "cmd"), FS: hasty{queue.OS()}})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, b.queue.Close()) })
-	b.cfg = Config{Dir: filepath.Join(b.dir, "discarded"), Version: "1.2.3", Now: b.clock}
+	b.cfg = Config{Dir: filepath.Join(b.dir, "discarded"), Version: "1.2.3", Now: b.clock, FS: hasty{queue.OS()}}
 	for _, f := range change {
 		f(&b.cfg)
 	}
 	b.reopen()
 	return b
+}
+
+// hasty is the real disk without waiting for it: what must be synced, and
+// when, is the matter of faults_test.go.
+type hasty struct{ queue.FS }
+
+type hastyFile struct{ queue.File }
+
+func (hasty) SyncDir(string) error { return nil }
+func (hastyFile) Sync() error      { return nil }
+
+func (h hasty) Create(path string) (queue.File, error) {
+	f, err := h.FS.Create(path)
+	return hastyFile{f}, err
 }
 
 // reopen opens the office again, as after a restart.

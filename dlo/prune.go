@@ -46,7 +46,7 @@ func (o *Office) Prune(ctx context.Context, req PruneRequest) (PruneResult, erro
 	}
 	everything := older == 0 && req.KeepBytes == nil
 	doomed := o.doomed(list, everything, older, req.KeepBytes)
-	return o.delete(ctx, doomed, "prune", req.DryRun)
+	return o.delete(ctx, doomed, "request", req.DryRun)
 }
 
 // doomed chooses by age and by bytes from letters; oldest first.
