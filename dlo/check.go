@@ -64,7 +64,7 @@ func (o *Office) diagnose(l *letter) error {
 	o.mu.Lock()
 	l.noted = true
 	o.mu.Unlock()
-	o.renote(l, d)
+	o.renote(l, d, false)
 	o.cfg.Logger.Warn("wrote the diagnosis that a crash prevented", "uuid", d.UUID, "file", d.File, "cause", d.Cause)
 	return nil
 }

@@ -40,6 +40,7 @@ func (o *Office) Discard(ctx context.Context, l commands.Letter) error {
 	}
 	done, err := o.takeBody(in, l.BodyPath)
 	if err != nil {
+		o.giveBack(in, l.BodyPath)
 		return fmt.Errorf("move command %s to the dead letter office: %w", l.Entry.UUID, err)
 	}
 	if done {
@@ -51,6 +52,7 @@ func (o *Office) Discard(ctx context.Context, l commands.Letter) error {
 	}
 	d.fill(e)
 	if err := o.writeDiagnosis(in, d); err != nil {
+		o.giveBack(in, l.BodyPath)
 		return fmt.Errorf("write the diagnosis of command %s: %w", d.UUID, err)
 	}
 	in.note(d)
@@ -116,6 +118,23 @@ func (o *Office) takeBody(in *letter, from string) (done bool, err error) {
 			return false, err
 		}
 		return false, o.cfg.FS.SyncDir(filepath.Dir(from))
+	}
+}
+
+// giveBack returns a body, if it has been moved, to where it came from: it or
+// its diagnosis could not be made durable (the disk may be full), and whoever
+// tries again looks there. When that fails too, the body stays here, and the
+// next Open finds out what is wrong with it.
+func (o *Office) giveBack(in *letter, to string) {
+	err := o.cfg.FS.Move(o.bodyPath(in), to)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) {
+		return // it has not been moved
+	}
+	if err == nil {
+		err = errors.Join(o.cfg.FS.SyncDir(filepath.Dir(to)), o.cfg.FS.SyncDir(o.folder(in)))
+	}
+	if err != nil {
+		o.cfg.Logger.Warn("left a letter without a diagnosis", "file", in.name(), "error", err)
 	}
 }
 

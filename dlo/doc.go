@@ -32,6 +32,8 @@
 //  5. write and sync a tmp with the diagnosis, give it its name
 //  6. sync the directory
 //
+// When one of 3 to 6 fails, the body goes back to the queue, to be tried again.
+//
 // A body is never without its place, but after a crash between 3 and 6 it may
 // be without its diagnosis. Open then reads the body once more, writes what is
 // wrong with it, or the cause "unknown" when nothing is. A body that the queue

@@ -68,7 +68,7 @@ func (o *Office) replace(l *letter, d Diagnosis, body []byte) (Summary, error) {
 	if err := o.writeDiagnosis(l, d); err != nil { // syncs the body's name too
 		return Summary{}, fmt.Errorf("write diagnosis: %w", err)
 	}
-	o.renote(l, d)
+	o.renote(l, d, false)
 	o.cfg.Logger.Info("letter edited", slog.Any("uuid", d.UUID), slog.String("command", string(d.Command)),
 		slog.String("certname", d.Certname), slog.String("cause", d.Cause), slog.String("file", d.File))
 	return o.describe(l), nil

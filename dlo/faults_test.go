@@ -92,6 +92,7 @@ func TestEveryOperationFailsOnce(t *testing.T) {
 		f := newFaults(t, newMemFS())
 		f.disk.failAt = n
 		require.ErrorIs(t, f.discard(), errDisk, where)
+		require.Equal(t, badFacts, f.disk.text(f.letter.BodyPath), "%s: back in the queue", where)
 		require.NoError(t, f.discard(), where)
 		f.requireWhole(t, where)
 		f = newFaults(t, f.disk) // and after a restart

@@ -80,10 +80,13 @@ func (o *Office) drop(l *letter) {
 	}
 }
 
-// renote replaces what is known of a letter.
-func (o *Office) renote(l *letter, d Diagnosis) {
+// renote replaces what is known of a letter; with unread, only when nothing is.
+func (o *Office) renote(l *letter, d Diagnosis, unread bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if unread && l.read {
+		return
+	}
 	if i, found := slices.BinarySearchFunc(o.order, l, byAcceptance); !found || o.order[i] != l {
 		return // gone meanwhile
 	}

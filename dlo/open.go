@@ -182,7 +182,7 @@ func (o *Office) load(ctx context.Context) error {
 	for range min(len(todo), 4*runtime.GOMAXPROCS(0)) { // more than cores: disks like it
 		workers.Go(func() {
 			for l := range work {
-				o.renote(l, o.readOrGuess(l))
+				o.renote(l, o.readOrGuess(l), true)
 			}
 		})
 	}
