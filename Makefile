@@ -28,6 +28,10 @@ unit: ## the tests without the race detector
 race: ## the tests of what runs concurrently, with the race detector
 	$(GO) test -race -short ./commands/... ./dlo/... ./server/... ./store/...
 
+.PHONY: race-program
+race-program: ## the tests of the whole, against a program built with the race detector
+	GOFLAGS=-race DALANG_HOSTILE_REQUESTS=1000 $(GO) test -count=1 ./cmd/internal/takeover ./cmd/internal/conformance ./cmd/internal/crash ./cmd/internal/hostile
+
 .PHONY: lint
 lint: ## gofmt, vet, import directions, sizes, what docs must name
 	$(GO) vet ./...
