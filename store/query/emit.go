@@ -40,9 +40,46 @@ func (s *scope) use(sql string) string {
 	return sql
 }
 
+// looksUp tells whether an index leads to the rows of a plan: whether one of
+// its conditions compares a field that has one.
+func (p *plan) looksUp() bool { return p.ent.Sweep.owner == "" || lookup(p.ent, p.where) }
+
+func lookup(ent *Entity, p pred) bool {
+	indexed := func(t term) bool { return t.field != nil && slices.Contains(ent.Lookups, t.field.Name) }
+	switch p := p.(type) {
+	case allOf:
+		return slices.ContainsFunc(p.args, func(a pred) bool { return lookup(ent, a) })
+	case anyOf:
+		return !slices.ContainsFunc(p.args, func(a pred) bool { return !lookup(ent, a) })
+	case known:
+		return lookup(ent, p.p)
+	case compare:
+		return indexed(p.t) && p.v != false
+	case oneOf:
+		return indexed(p.t)
+	case regex:
+		return indexed(p.t) && p.t.field.Dict != ""
+	case member:
+		return slices.ContainsFunc(p.terms, indexed)
+	case pathMatch, ofFact, latestEvents:
+		return true
+	}
+	return false
+}
+
 // from is the FROM clause with the tables that were used, and the entity's own
 // condition.
-func (s *scope) from(where string) string {
+func (s *scope) from(where string, lookup, sorted bool) string {
+	base := s.ent.From
+	has := map[string]bool{}
+	if w := s.ent.Sweep; w.owner != "" && !lookup {
+		hint := ""
+		if !sorted { // in the order in which owners came: limits without an order look stable, then
+			hint = " NOT INDEXED"
+		}
+		base = w.owner + hint + w.rest
+		has[w.alias] = true
+	}
 	if s.ent.Where != "" {
 		s.use(s.ent.Where)
 	}
@@ -59,9 +96,9 @@ func (s *scope) from(where string) string {
 		}
 	}
 	var b strings.Builder
-	b.WriteString(" FROM " + s.ent.From)
+	b.WriteString(" FROM " + base)
 	for _, t := range s.ent.tables {
-		if s.used[t.alias] {
+		if s.used[t.alias] && !has[t.alias] {
 			b.WriteString(t.join)
 		}
 	}
@@ -127,7 +164,7 @@ func (p *plan) body(s *scope, columns string) string {
 		}
 		tail.WriteString(" ORDER BY " + strings.Join(list, ", "))
 	}
-	return "SELECT " + columns + s.from(where) + tail.String() + paged(s.emitter, p.limit, p.offset)
+	return "SELECT " + columns + s.from(where, p.looksUp(), len(p.order) > 0) + tail.String() + paged(s.emitter, p.limit, p.offset)
 }
 
 // paged is LIMIT and OFFSET.

@@ -43,6 +43,9 @@ func (p inState) sql(s *scope) string {
 
 func (p compare) sql(s *scope) string {
 	f := p.t.field
+	if f.Type == Tags && f.Dict != "" {
+		return f.inDictionary(s, anyElement(s, "xd."+f.DictText, p.v.(string)))
+	}
 	x := s.use(f.Compare)
 	switch f.Type {
 	case Bool, Flag:
@@ -118,8 +121,15 @@ func float(v ast.Value) float64 {
 
 func (p regex) sql(s *scope) string {
 	f := p.t.field
-	x := s.use(f.Compare)
 	pattern := s.arg(p.pattern)
+	if f.Dict != "" {
+		test := "pdb_regexp(" + pattern + ", xd." + f.DictText + ")"
+		if f.Type == Tags {
+			test = "EXISTS (SELECT 1 FROM json_each(xd." + f.DictText + ") xa WHERE pdb_regexp(" + pattern + ", xa.value))"
+		}
+		return f.inDictionary(s, test)
+	}
+	x := s.use(f.Compare)
 	switch f.Type {
 	case Tags:
 		return "EXISTS (SELECT 1 FROM json_each(" + x + ") xa WHERE pdb_regexp(" + pattern + ", xa.value))"
@@ -132,6 +142,15 @@ func (p regex) sql(s *scope) string {
 		return "pdb_regexp(" + pattern + ", " + x + ")"
 	}
 	return "ifnull(pdb_regexp(" + pattern + ", " + x + "), 0)" // spec §3.6: not NULL
+}
+
+// inDictionary tests the dictionary's texts. No reference is no match.
+func (f *Field) inDictionary(s *scope, test string) string {
+	in := s.use(f.Dict) + " IN (SELECT xd.id FROM " + f.DictTable + " xd WHERE " + test + ")"
+	if f.NotNull {
+		return in
+	}
+	return "ifnull(" + in + ", 0)"
 }
 
 func (p nullTest) sql(s *scope) string {

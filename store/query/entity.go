@@ -46,10 +46,21 @@ type Field struct {
 	// Key is an integer that is equal exactly when fields of the same KeyOf
 	// are equal: membership compares it instead.
 	Key, KeyOf string
+	// Dict is the column that refers to the dictionary which holds the field's
+	// texts: patterns are tried on the dictionary, not on each row. DictTable
+	// is its table, which has the columns id and DictText.
+	Dict, DictTable, DictText string
 	// PathID is the column with the id of a LeafPath in the dictionary of paths.
 	PathID string
 	// Href, when set, is an SQL expression for the {"href", "data"} around SQL.
 	Href string
+}
+
+// sweep is the way to read an entity's rows one owner after the other.
+type sweep struct {
+	owner string // table and alias: node n
+	alias string
+	rest  string // " CROSS JOIN …", which keeps the order
 }
 
 // table is one table that an entity's expressions may use.
@@ -71,8 +82,12 @@ type Entity struct {
 	Fields    []Field
 	Relations []Relation
 	From      string // the table that always is there, with its alias
-	Where     string // a condition that always holds, or ""
-	Distinct  bool   // rows are distinct and, unless asked otherwise, ordered
+	// Sweep replaces From when no condition looks up one of Lookups: then all
+	// rows are read anyway, and best in the order in which they are stored.
+	Sweep    sweep
+	Lookups  []string // fields that an index finds
+	Where    string   // a condition that always holds, or ""
+	Distinct bool     // rows are distinct and, unless asked otherwise, ordered
 	// Strings tells that rows are bare values of the only field.
 	Strings bool
 	// Node tells that rows belong to a node, which is table n.
@@ -173,7 +188,15 @@ func newCatalogue() catalogue {
 
 // certname is the field of that name, of an entity whose node is in column key.
 func certname(key string) Field {
-	return Field{Name: "certname", Type: Text, Queryable: true, Shown: true, NotNull: true, SQL: "n.certname", Key: key, KeyOf: "node"}
+	f := notNull("certname", Text, "n.certname").in(key, "node", "certname")
+	f.Key, f.KeyOf = key, "node"
+	return f
+}
+
+// in says which dictionary holds the field's texts.
+func (f Field) in(column, table, text string) Field {
+	f.Dict, f.DictTable, f.DictText = column, table, text
+	return f
 }
 
 // column is a field that is queryable and shown.

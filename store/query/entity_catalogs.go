@@ -41,7 +41,7 @@ func catalogs() *Entity {
 // edges is the entity of that name. Spec query.md §2.9.
 func edges() *Entity {
 	e := &Entity{
-		Name: "edges", From: "edge g", Node: true, Relations: ofNodes(),
+		Name: "edges", From: "edge g", Sweep: sweep{"node n", "n", " CROSS JOIN edge g ON g.node_id = n.id"}, Lookups: []string{"certname"}, Node: true, Relations: ofNodes(),
 		Fields: []Field{
 			certname("g.node_id"),
 			notNull("relationship", Text, "CASE g.relationship WHEN 1 THEN 'contains' WHEN 2 THEN 'before' WHEN 3 THEN 'required-by' WHEN 4 THEN 'notifies' ELSE 'subscription-of' END"),
@@ -60,19 +60,20 @@ func edges() *Entity {
 func resources() *Entity {
 	e := &Entity{
 		Name: "resources", From: "resource r", Node: true,
+		Sweep: sweep{"node n", "n", " CROSS JOIN resource r ON r.node_id = n.id"}, Lookups: []string{"certname", "type", "title", "resource", "exported"},
 		Relations: []Relation{same("catalogs", "certname"), same("nodes", "certname"), toEnvironments()},
 		Fields: []Field{
 			notNull("resource", Text, "rb.hash"),
 			certname("r.node_id"),
-			notNull("tags", Tags, "rt.tags"),
+			notNull("tags", Tags, "rt.tags").in("r.tags_id", "resource_tags", "tags"),
 			notNull("exported", Flag, "r.exported"),
 			column("line", Int, "r.line"),
 			notNull("title", Text, "rr.title"),
 			notNull("type", Text, "rr.type"),
-			column("environment", Text, "e.name"),
-			column("file", Text, "sf.name"),
+			column("environment", Text, "e.name").in("n.catalog_environment_id", "environment", "name"),
+			column("file", Text, "sf.name").in("r.file_id", "source_file", "name"),
 			notNull("parameters", Document, "coalesce(rb.parameters, '{}')"),
-			hidden("tag", Tags, "rt.tags"),
+			hidden("tag", Tags, "rt.tags").in("r.tags_id", "resource_tags", "tags"),
 		},
 	}
 	return e.join("n", nodeOf+"r.node_id").
@@ -99,7 +100,8 @@ func catalogInputs() *Entity {
 // catalogInputContents is the entity of that name. Spec query.md §2.14.
 func catalogInputContents() *Entity {
 	e := &Entity{
-		Name: "catalog_input_contents", From: "catalog_input ci", Node: true, Relations: ofNodes(),
+		Name: "catalog_input_contents", From: "catalog_input ci", Sweep: sweep{"node n", "n", " CROSS JOIN catalog_input ci ON ci.node_id = n.id"},
+		Lookups: []string{"certname", "type", "name"}, Node: true, Relations: ofNodes(),
 		Fields: []Field{
 			certname("ci.node_id"),
 			notNull("producer_timestamp", Time, "n.inputs_timestamp"),

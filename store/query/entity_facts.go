@@ -15,7 +15,7 @@ const nodeOf = " JOIN node n ON n.id = "
 
 // factName is the field name of rows that have the name's id in column key.
 func factName(key string) Field {
-	f := notNull("name", Text, "fn.name")
+	f := notNull("name", Text, "fn.name").in(key, "fact_name", "name")
 	f.Key, f.KeyOf = key, "fact_name"
 	return f
 }
@@ -23,10 +23,10 @@ func factName(key string) Field {
 // facts is the entity of that name: top-level facts. Spec query.md §2.2.
 func facts() *Entity {
 	e := &Entity{
-		Name: "facts", From: "fact f", Node: true, Relations: ofFacts("fact_contents"),
+		Name: "facts", From: "fact f", Sweep: sweep{"node n", "n", " CROSS JOIN fact f ON f.node_id = n.id"}, Lookups: []string{"certname", "name"}, Node: true, Relations: ofFacts("fact_contents"),
 		Fields: []Field{
 			certname("f.node_id"),
-			column("environment", Text, "e.name"),
+			column("environment", Text, "e.name").in("n.facts_environment_id", "environment", "name"),
 			factName("f.name_id"),
 			notNull("value", Value, "f.value"),
 		},
@@ -71,13 +71,14 @@ func factContents() *Entity {
 	path.Compare, path.PathID = "p.encoded", "l.path_id"
 	value.Number = "l.num"
 	e := &Entity{
-		Name: "fact_contents", Alias: "fact_nodes", From: "fact_leaf l", Node: true, Relations: ofFacts("facts"),
+		Name: "fact_contents", Alias: "fact_nodes", From: "fact_leaf l", Sweep: sweep{"node n", "n", " CROSS JOIN fact_leaf l ON l.node_id = n.id"},
+		Lookups: []string{"certname", "name", "path"}, Node: true, Relations: ofFacts("facts"),
 		Fields: []Field{
 			path,
 			certname("l.node_id"),
 			factName("p.name_id"),
 			value,
-			column("environment", Text, "e.name"),
+			column("environment", Text, "e.name").in("n.facts_environment_id", "environment", "name"),
 		},
 	}
 	return e.join("p", " JOIN fact_path p ON p.id = l.path_id").

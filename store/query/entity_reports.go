@@ -77,6 +77,9 @@ func events() *Entity {
 	}
 	e := &Entity{
 		Name: "events", From: "event v", Node: true,
+		Sweep: sweep{"report r", "r", " CROSS JOIN event v ON v.report_id = r.id"},
+		Lookups: []string{"certname", "report", "resource_type", "resource_title", "timestamp", "containing_class", "latest_report?", "configuration_version",
+			"report_receive_time", "run_end_time"},
 		Relations: append(of, toEnvironments(), Relation{Target: "reports", Local: []string{"report"}, Foreign: []string{"hash"}}),
 		Fields: []Field{
 			column("message", Text, "v.message"),
@@ -98,7 +101,7 @@ func events() *Entity {
 			column("environment", Text, "e.name"),
 			column("containing_class", Text, "v.containing_class"),
 			notNull("run_start_time", Time, "r.start_time"),
-			column("file", Text, "sf.name"),
+			column("file", Text, "sf.name").in("v.file_id", "source_file", "name"),
 			notNull("report", Text, "r.hash"),
 			hidden("latest_report?", Flag, latestReport),
 		},

@@ -35,6 +35,7 @@ func packages() *Entity {
 func packageInventory() *Entity {
 	e := &Entity{
 		Name: "package_inventory", From: "node_package np", Node: true, Relations: ofNodes(),
+		Sweep: sweep{"node n", "n", " CROSS JOIN node_package np ON np.node_id = n.id"}, Lookups: []string{"certname", "package_name"},
 		Fields: append([]Field{certname("np.node_id")}, packageFields()...),
 	}
 	return e.join("n", nodeOf+"np.node_id").
