@@ -1,16 +1,27 @@
 package query
 
 import (
+	"encoding/json"
+	"slices"
 	"strings"
 
 	"dalang/store/query/ast"
 	"dalang/store/query/sqlfunc"
 )
 
+// joined joins predicates as a balanced tree: the database bounds its depth.
 func joined(s *scope, args []pred, op string) string {
+	const width = 50
 	list := make([]string, len(args))
 	for i, a := range args {
 		list[i] = a.sql(s)
+	}
+	for len(list) > width {
+		var up []string
+		for part := range slices.Chunk(list, width) {
+			up = append(up, "("+strings.Join(part, op)+")")
+		}
+		list = up
 	}
 	return "(" + strings.Join(list, op) + ")"
 }
@@ -175,12 +186,22 @@ func (p nullTest) sql(s *scope) string {
 	return s.use(f.Compare) + " IS NOT NULL"
 }
 
+// manyValues is how many values of a list become parameters of their own; their
+// number is bounded.
+const manyValues = 200
+
 func (p oneOf) sql(s *scope) string {
 	f := p.t.field
 	if len(p.vals) == 0 {
 		return "0"
 	}
 	x := s.use(f.Compare)
+	if len(p.vals) > manyValues && (f.Type == Text || f.Type == Path || f.Type == LeafPath) {
+		text, err := json.Marshal(p.vals)
+		if err == nil { // it is a list of strings
+			return x + " IN (SELECT xv.value FROM json_each(" + s.arg(string(text)) + ") xv)"
+		}
+	}
 	var list, keys []string
 	for _, v := range p.vals {
 		switch v := v.(type) {

@@ -92,7 +92,11 @@ type answer interface {
 func (e *Engine) answer(req *Request) (answer, error) {
 	o := req.Events
 	if o == nil {
-		return e.plan(req)
+		p, err := e.plan(req)
+		if err != nil { // not a nil plan in an answer that is not nil
+			return nil, err
+		}
+		return p, nil
 	}
 	old := o.Distinct || o.Aggregate
 	if old && req.Query != nil {
@@ -219,6 +223,9 @@ type run struct {
 	text   string // the SQL
 }
 
+// maxArgs is how many parameters the database takes.
+const maxArgs = 32766
+
 // in answers within a read transaction.
 func (r *run) in(ctx context.Context, conn *sql.Conn) error {
 	total := int64(-1)
@@ -229,6 +236,9 @@ func (r *run) in(ctx context.Context, conn *sql.Conn) error {
 		}
 	}
 	st := r.answer.rows()
+	if len(st.args) > maxArgs {
+		return &Error{Message: fmt.Sprintf("The query holds more than %d values", maxArgs)}
+	}
 	r.text = st.sql
 	if r.req.Explain {
 		return r.explain(ctx, conn, st)

@@ -14,7 +14,7 @@ func (r *resolver) expr(ent *Entity, e ast.Expr) pred {
 	case *ast.And:
 		return allOf{r.exprs(ent, e.Args)}
 	case *ast.Or:
-		return anyOf{r.exprs(ent, e.Args)}
+		return anyOf{merged(r.exprs(ent, e.Args))}
 	case *ast.Not:
 		return noneOf{r.expr(ent, e.Arg)}
 	case *ast.Compare:
@@ -30,6 +30,33 @@ func (r *resolver) expr(ent *Entity, e ast.Expr) pred {
 		return r.subquery(ent, e)
 	}
 	panic(fmt.Sprintf("query: unknown expression %T", e))
+}
+
+// merged turns the equalities of one text field among alternatives into one
+// membership: clients ask for hundreds of nodes that way.
+func merged(args []pred) []pred {
+	var out []pred
+	at := map[*Field]int{}
+	for _, a := range args {
+		c, ok := a.(compare)
+		if !ok || c.op != "=" || c.t.field.Type != Text {
+			out = append(out, a)
+			continue
+		}
+		i, seen := at[c.t.field]
+		if !seen {
+			at[c.t.field] = len(out)
+			out = append(out, c)
+			continue
+		}
+		list, ok := out[i].(oneOf)
+		if !ok {
+			list = oneOf{t: c.t, vals: []any{out[i].(compare).v}}
+		}
+		list.vals = append(list.vals, c.v)
+		out[i] = list
+	}
+	return out
 }
 
 func (r *resolver) exprs(ent *Entity, list []ast.Expr) []pred {
