@@ -291,18 +291,15 @@ func timeout(g given) (*time.Duration, error) {
 
 // eventOptions reads the parameters of the routes about events.
 func eventOptions(g given) (*query.EventOptions, error) {
-	if _, ok := g.values["distinct_resources"]; !ok {
-		if _, ok := g.values["distinct_start_time"]; ok {
-			return nil, refuse("'distinct_resources' query parameter must accompany parameters 'distinct_start_time' and 'distinct_end_time'")
-		}
-		if _, ok := g.values["distinct_end_time"]; ok {
-			return nil, refuse("'distinct_resources' query parameter must accompany parameters 'distinct_start_time' and 'distinct_end_time'")
-		}
-		return nil, nil
-	}
 	start, ok1 := g.text("distinct_start_time")
 	end, ok2 := g.text("distinct_end_time")
-	if !ok1 || !ok2 {
+	_, given := g.values["distinct_resources"]
+	switch {
+	case !given && !ok1 && !ok2:
+		return nil, nil
+	case !given && ok1 && ok2:
+		return nil, refuse("'distinct_resources' query parameter must accompany parameters 'distinct_start_time' and 'distinct_end_time'")
+	case !ok1 || !ok2:
 		return nil, refuse("'distinct_resources' query parameter requires accompanying parameters 'distinct_start_time' and 'distinct_end_time'")
 	}
 	o := &query.EventOptions{Distinct: g.flag("distinct_resources")}

@@ -136,7 +136,7 @@ func (e *Engine) plan(req *Request) (*plan, error) {
 	var err error
 	switch {
 	case req.Entity == "" && req.Query == nil:
-		err = &ast.FormError{Message: `Your initial query must be of the form: ["from",<entity>,(<optional-query>)]. Check your query and try again.`}
+		_, err = ast.ParseRoot(ast.Value{})
 	case req.Entity == "":
 		q, err = ast.ParseRoot(*req.Query)
 	case req.Query != nil:

@@ -16,6 +16,7 @@ const (
 // factsets is the entity of that name. Spec query.md §2.6.
 func factsets() *Entity {
 	data := display("facts", Raw, factsetFacts)
+	data.Queryable = true // upstream lists it so, though no operator takes it
 	data.Href = "'/pdb/query/v4/factsets/' || n.certname || '/facts'"
 	e := &Entity{
 		Name: "factsets", From: "factset fs", Node: true, Relations: append(ofNodes(), toEnvironments(), toProducers()),
