@@ -77,7 +77,7 @@ func (q *Queries) handle(e endpoint) func(http.ResponseWriter, *http.Request) er
 		if e.parent != "" && !e.single {
 			found, err := q.cfg.Engine.Exists(r.Context(), e.parent, vars[string(e.parent)])
 			if err != nil {
-				return failed(err)
+				return failed(err, req.pql)
 			}
 			if !found {
 				return missing(e.parent, vars[string(e.parent)])
@@ -108,12 +108,16 @@ func captures(r *http.Request) (map[string]string, error) {
 	return vars, nil
 }
 
-// failed maps the errors of queries that no row was sent of.
-func failed(err error) error {
+// failed maps the errors of queries that no row was sent of. Who writes PQL
+// is a person: a hint follows upstream's text.
+func failed(err error, pql bool) error {
 	var mistake *query.Error
 	var slow *query.TimeoutError
 	switch {
 	case errors.As(err, &mistake):
+		if pql && mistake.Hint != "" {
+			return Textf(http.StatusBadRequest, "%s\n\n%s", mistake.Message, mistake.Hint)
+		}
 		return Textf(http.StatusBadRequest, "%s", mistake.Message)
 	case errors.As(err, &slow):
 		p := Textf(http.StatusInternalServerError, "%s", slow.Error())
@@ -126,7 +130,7 @@ func failed(err error) error {
 // syntax answers ast_only: the query itself, once it was found to be right.
 func (q *Queries) syntax(w http.ResponseWriter, req *request) error {
 	if err := q.cfg.Engine.Check(req.Request); err != nil {
-		return failed(err)
+		return failed(err, req.pql)
 	}
 	return write(w, http.StatusOK, TypeJSON, AppendPretty(nil, req.Query.JSON()))
 }
@@ -148,7 +152,7 @@ func (q *Queries) object(ctx context.Context, w http.ResponseWriter, req *reques
 	req.Query, req.Paging, req.Explain = nil, query.Paging{}, false
 	var f first
 	if err := q.cfg.Engine.Run(ctx, req.Request, &f); err != nil {
-		return failed(err)
+		return failed(err, req.pql)
 	}
 	if f.row == nil {
 		return missing(kind, id)
@@ -161,7 +165,7 @@ func (q *Queries) data(ctx context.Context, w http.ResponseWriter, req *request,
 	req.Only = field
 	var f first
 	if err := q.cfg.Engine.Run(ctx, req.Request, &f); err != nil {
-		return failed(err)
+		return failed(err, req.pql)
 	}
 	if f.row == nil {
 		f.row = []byte("null")
@@ -177,7 +181,7 @@ func (q *Queries) rows(ctx context.Context, w http.ResponseWriter, req *request)
 		return out.end()
 	}
 	if !out.begun {
-		return failed(err)
+		return failed(err, req.pql)
 	}
 	out.abort(err)
 	return err

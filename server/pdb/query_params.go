@@ -46,6 +46,7 @@ const maxQueryBody = 16 << 20
 type request struct {
 	query.Request
 	pretty  bool
+	pql     bool
 	astOnly bool
 }
 
@@ -147,7 +148,7 @@ func (q *Queries) request(r *http.Request, allowed params) (*request, error) {
 	if _, ok := g.values["query"]; !ok && root && !g.body {
 		return nil, refuse("Missing required query parameter 'query'")
 	}
-	if req.Query, err = q.query(g, root); err != nil {
+	if req.Query, req.pql, err = q.query(g, root); err != nil {
 		return nil, err
 	}
 	if req.Paging, err = paging(g); err != nil {
@@ -171,29 +172,29 @@ func (q *Queries) request(r *http.Request, allowed params) (*request, error) {
 var startsAsJSON = regexp.MustCompile(`^\s*\[`)
 
 // query reads the query itself: JSON, or at the root PQL.
-func (q *Queries) query(g given, root bool) (*ast.Value, error) {
+func (q *Queries) query(g given, root bool) (tree *ast.Value, isPQL bool, err error) {
 	v, ok := g.values["query"]
 	if !ok || v.Kind == ast.Null {
-		return nil, nil
+		return nil, false, nil
 	}
 	if v.Kind != ast.String {
-		return &v, nil
+		return &v, false, nil
 	}
 	if !root && (v.Text == "" || v.Text == "null") {
-		return nil, nil
+		return nil, false, nil
 	}
 	if root && !startsAsJSON.MatchString(v.Text) {
-		tree, err := pql.Parse(v.Text)
+		parsed, err := pql.Parse(v.Text)
 		if err != nil {
-			return nil, refuse("%s", err)
+			return nil, true, refuse("%s", err)
 		}
-		return &tree, nil
+		return &parsed, true, nil
 	}
-	tree, err := ast.Read(v.Text)
+	read, err := ast.Read(v.Text)
 	if err != nil {
-		return nil, refuse("%s", err)
+		return nil, false, refuse("%s", err)
 	}
-	return &tree, nil
+	return &read, false, nil
 }
 
 func paging(g given) (p query.Paging, err error) {

@@ -43,6 +43,8 @@ func TestQueryParameters(t *testing.T) {
 		{"expiration", conformance.Request{Path: "/pdb/query/v4/nodes/a%2Fb?include_facts_expiration=true"}, 200, `"expires_facts" : true`},
 		{"packages", conformance.Request{Path: "/pdb/query/v4/factsets?include_package_inventory=true"}, 200, `"package_inventory":[]`},
 		{"null", conformance.Request{Path: "/pdb/query/v4/nodes?query=null"}, 200, "a/b"},
+		{"hint for people", conformance.Request{Path: "/pdb/query/v4?query=nodes[certnam]{}"}, 400, "\n\ndid you mean 'certname'?"},
+		{"hint at a field", conformance.Request{Path: "/pdb/query/v4?query=nodes{certnam='x'}"}, 400, "\n\ndid you mean 'certname'?"},
 		{"not an array", conformance.Request{Path: "/pdb/query/v4/nodes?query=5"}, 400, "well-formed"},
 	} {
 		a, err := c.req.Send(s.handler, nil)

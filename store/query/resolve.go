@@ -16,6 +16,7 @@ type resolver struct {
 	deadSince int64 // inactive nodes died after this time
 	old       bool  // as upstream's older compiler: nothing is unknown
 	unknown   []string
+	hint      string // at what the first unknown field may have meant
 }
 
 // resolve is the plan of a request's query.
@@ -35,7 +36,7 @@ func (r *resolver) resolve(req *Request, q *ast.Query) (p *plan, err error) {
 	p = r.level(ent, q, true)
 	r.page(p, req.Paging)
 	if len(r.unknown) > 0 {
-		return nil, &Error{Message: strings.Join(r.unknown, "\n")}
+		return nil, &Error{Message: strings.Join(r.unknown, "\n"), Hint: r.hint}
 	}
 	return p, nil
 }
@@ -191,6 +192,9 @@ func elide(ent *Entity, e ast.Expr) ast.Expr {
 
 func (r *resolver) unknownField(ent *Entity, name string) {
 	known := ent.names(queryable, true)
+	if len(r.unknown) == 0 {
+		r.hint = didYouMean(name, known)
+	}
 	text := fmt.Sprintf("'%s' is not a queryable object for %s. Known queryable objects are %s", name, ent.Alias, quoted(known))
 	if len(known) == 0 {
 		text = fmt.Sprintf("'%s' is not a queryable object for %s. Entity %s has no queryable objects", name, ent.Alias, ent.Alias)

@@ -2,6 +2,7 @@ package query
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"dalang/store/query/ast"
@@ -318,7 +319,7 @@ func (r *resolver) inQuery(ent *Entity, e *ast.In) pred {
 	}
 	target := r.target(e)
 	sub := r.level(target, e.Query, false)
-	if sub.group != nil || sub.aggregates() {
+	if sub.group != nil || slices.ContainsFunc(sub.cols, func(c outcol) bool { return c.term.fn != nil }) {
 		fail("functions and group_by are not supported within in")
 	}
 	if len(sub.cols) < len(terms) {
