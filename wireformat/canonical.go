@@ -31,9 +31,17 @@ func recoverSyntax(err *error) {
 // canonicalizer writes values in canonical form while it reads them.
 type canonicalizer struct {
 	scanner
-	members []member // of all objects that are open
-	sorting []byte   // scratch
+	members  []member // of all objects that are open
+	sorting  []byte   // scratch
+	slashes  bool     // a key with a slash has been seen
+	keywords bool     // sort keys as Clojure sorts keywords
+	moved    int      // bytes that sorting has moved
 }
+
+// maxMoves bounds how often sorting may move each byte of the text: once for
+// every unsorted object around it, a handful in honest payloads. Without a
+// bound, deep nesting makes the work quadratic.
+const maxMoves = 100
 
 // member is where an object's member stands in the output.
 type member struct {
@@ -80,8 +88,8 @@ func (c *canonicalizer) canonical(dst []byte) []byte {
 }
 
 func (c *canonicalizer) canonicalString(dst []byte) []byte {
-	start, end, verbatim := c.span()
-	if verbatim {
+	start, end, f := c.span()
+	if f != foreign {
 		return append(dst, c.b[start-1:end+1]...)
 	}
 	c.text = c.unescape(c.text[:0], start, end)
@@ -107,6 +115,9 @@ func (c *canonicalizer) canonicalObject(dst []byte) []byte {
 		m := member{start: len(dst)}
 		dst = c.canonicalString(dst)
 		m.colon = len(dst)
+		if bytes.IndexByte(dst[m.start:], '/') >= 0 {
+			c.slashes = true
+		}
 		c.expect(':')
 		dst = append(dst, ':')
 		c.next()
@@ -114,7 +125,7 @@ func (c *canonicalizer) canonicalObject(dst []byte) []byte {
 		m.end = len(dst)
 		if n := len(c.members); n > first {
 			last := c.members[n-1]
-			sorted = sorted && compareKeys(dst[last.start+1:last.colon-1], dst[m.start+1:m.colon-1]) < 0
+			sorted = sorted && c.compareKeys(dst[last.start+1:last.colon-1], dst[m.start+1:m.colon-1]) < 0
 		}
 		c.members = append(c.members, m)
 	}
@@ -130,8 +141,11 @@ func (c *canonicalizer) canonicalObject(dst []byte) []byte {
 // sortMembers rewrites the members of the object that begins at begin in
 // order of their keys; of equal keys the last one stays.
 func (c *canonicalizer) sortMembers(dst []byte, begin int, members []member) []byte {
+	if c.moved += len(dst) - begin; c.moved > maxMoves*(len(c.b)+4096) {
+		c.fail("too many objects within objects to sort their keys")
+	}
 	key := func(m member) []byte { return dst[m.start+1 : m.colon-1] }
-	slices.SortStableFunc(members, func(a, b member) int { return compareKeys(key(a), key(b)) })
+	slices.SortStableFunc(members, func(a, b member) int { return c.compareKeys(key(a), key(b)) })
 	c.sorting = append(c.sorting[:0], '{')
 	for i, m := range members {
 		if i+1 < len(members) && bytes.Equal(key(m), key(members[i+1])) {
@@ -146,16 +160,44 @@ func (c *canonicalizer) sortMembers(dst []byte, begin int, members []member) []b
 }
 
 // compareKeys orders the canonical content of two keys by the text they stand for.
-func compareKeys(a, b []byte) int {
-	if bytes.IndexByte(a, '\\') < 0 && bytes.IndexByte(b, '\\') < 0 {
+func (c *canonicalizer) compareKeys(a, b []byte) int {
+	if bytes.IndexByte(a, '\\') >= 0 || bytes.IndexByte(b, '\\') >= 0 {
+		var s scanner
+		plainText := func(key []byte) []byte {
+			s.b = key
+			return s.unescape(nil, 0, len(key))
+		}
+		a, b = plainText(a), plainText(b)
+	}
+	if c.keywords {
+		return compareKeywords(a, b)
+	}
+	return compareText(a, b)
+}
+
+// compareKeywords orders keys as Clojure orders keywords: what stands before
+// the first slash is a namespace; names without one come first.
+func compareKeywords(a, b []byte) int {
+	aSpace, aName, aHas := bytes.Cut(a, []byte("/"))
+	bSpace, bName, bHas := bytes.Cut(b, []byte("/"))
+	if len(a) == 1 {
+		aHas = false // a lone slash is a name
+	}
+	if len(b) == 1 {
+		bHas = false
+	}
+	switch {
+	case !aHas && !bHas:
 		return compareText(a, b)
+	case !aHas:
+		return -1
+	case !bHas:
+		return 1
 	}
-	var s scanner
-	plainText := func(key []byte) []byte {
-		s.b = key
-		return s.unescape(nil, 0, len(key))
+	if c := compareText(aSpace, bSpace); c != 0 {
+		return c
 	}
-	return compareText(plainText(a), plainText(b))
+	return compareText(aName, bName)
 }
 
 // compareText orders UTF-8 text as Java orders strings, by UTF-16 units: like

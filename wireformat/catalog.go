@@ -3,10 +3,11 @@ package wireformat
 import (
 	"bytes"
 	"fmt"
-	"math"
+	"hash/maphash"
 	"slices"
 	"strings"
 	"unicode"
+	"unsafe"
 )
 
 // Fields of "replace catalog", by position in catalogFields.
@@ -36,13 +37,14 @@ func (d *decoder) catalog() *Catalog {
 		d.next()
 	}
 	c := &Catalog{}
-	g := &graph{decoder: d, refs: make(map[string]int32, 1024)}
+	g := &d.graph
+	g.start(d)
 	shape := fields{
 		names: catalogFields(),
 		required: 1<<catalogCertname | 1<<catalogVersion | 1<<catalogProducerTimestamp |
 			1<<catalogEdges | 1<<catalogResources,
-		read:    func(field int) { g.field(c, field) },
-		unknown: func([]byte) {}, // unknown top-level keys are dropped
+		read: func(field int) { g.field(c, field) },
+		lax:  true, // unknown top-level keys are dropped
 	}
 	if d.version >= 7 {
 		shape.required |= 1 << catalogCodeID
@@ -59,13 +61,13 @@ func (d *decoder) catalog() *Catalog {
 	if d.version == 4 {
 		shape.required &^= 1 << catalogProducerTimestamp
 	}
-	if !d.record(shape) {
+	if !d.record(&shape) {
 		return c
 	}
 	d.upgradeCatalog(c)
 	g.finish(c)
 	if len(d.problems) == 0 {
-		c.Hash = catalogHash(c)
+		c.Hash = g.catalogHash(c)
 	}
 	return c
 }
@@ -99,23 +101,58 @@ func (d *decoder) upgradeCatalog(c *Catalog) {
 // resources, so each name gets a number at its first sight.
 type graph struct {
 	*decoder
-	refs    map[string]int32 // type NUL title → number
-	names   []ref            // by number
-	key     []byte           // scratch
-	edges   []edge
-	rest    []Resource
-	numbers []int32 // of the resources in rest
+	seed      maphash.Seed
+	slots     []int32 // open hash table of 1 + number; its length is a power of two
+	names     []ref   // by number
+	edges     []edge
+	rest      []Resource
+	numbers   []int32 // of the resources in rest
+	sorted    []int32 // scratch
+	places    []int32 // scratch
+	scratch   []byte  // scratch of a type
+	resource1 Resource
+	edge1     edge
+	kind      *string
+	title     []byte
+	shapes    struct{ resource, edge, end fields }
 }
 
 // ref is a resource's name and what is known about it.
 type ref struct {
 	kind, title string
+	hash        uint64
 	resource    int32 // 1 + index in rest; 0 when only edges have named it
 }
 
 type edge struct {
 	source, target int32
 	relationship   Relationship
+}
+
+// start empties g for a new catalog.
+func (g *graph) start(d *decoder) {
+	if g.slots == nil {
+		g.seed = maphash.MakeSeed()
+		g.slots = make([]int32, 4096)
+		g.shapes.resource = g.resourceShape()
+		g.shapes.edge = g.edgeShape()
+		g.shapes.end = g.endShape()
+	}
+	g.decoder = d
+	clear(g.slots)
+	g.names, g.edges, g.rest, g.numbers = g.names[:0], g.edges[:0], g.rest[:0], g.numbers[:0]
+}
+
+// release forgets the payload.
+func (g *graph) release() {
+	clear(g.names)
+	clear(g.rest)
+	g.resource1, g.kind, g.title = Resource{}, nil, nil
+}
+
+// size is about how many bytes of scratch space g holds.
+func (g *graph) size() int {
+	return 4*cap(g.slots) + 48*cap(g.names) + 12*cap(g.edges) + 160*cap(g.rest) + 12*cap(g.numbers)
 }
 
 func (g *graph) field(c *Catalog, field int) {
@@ -140,6 +177,10 @@ func (g *graph) field(c *Catalog, field int) {
 		c.ProducerTimestamp = g.anyTime()
 	case catalogEdges:
 		g.edges = g.edges[:0]
+		if g.next() != '[' {
+			g.wrongType("an array")
+			return
+		}
 		g.list(func(int) { g.edge() })
 	case catalogResources:
 		for i := range g.names {
@@ -150,27 +191,49 @@ func (g *graph) field(c *Catalog, field int) {
 	}
 }
 
-// number gives the number of a resource's name.
-func (g *graph) number(kind, title string) int32 {
-	g.key = append(append(append(g.key[:0], kind...), 0), title...)
-	n, ok := g.refs[string(g.key)]
-	if !ok {
-		n = int32(len(g.names))
-		g.refs[string(g.key)] = n
-		g.names = append(g.names, ref{kind: kind, title: title})
+// number gives the number of a resource's name. The title is copied if the
+// name is new.
+func (g *graph) number(kind string, title []byte) int32 {
+	h := maphash.String(g.seed, kind)*31 ^ maphash.Bytes(g.seed, title)
+	mask := uint64(len(g.slots) - 1)
+	i := h & mask
+	for ; g.slots[i] != 0; i = (i + 1) & mask {
+		n := g.slots[i] - 1
+		if r := &g.names[n]; r.hash == h && r.kind == kind && r.title == string(title) {
+			return n
+		}
 	}
-	return n
+	g.names = append(g.names, ref{kind: kind, title: g.string(title), hash: h})
+	g.slots[i] = int32(len(g.names))
+	if 2*len(g.names) > len(g.slots) {
+		g.grow()
+	}
+	return int32(len(g.names) - 1)
 }
 
-// resource reads one resource. Unknown keys are ignored, as upstream does.
-func (g *graph) resource() {
-	var r Resource
+// grow doubles the hash table twice.
+func (g *graph) grow() {
+	g.slots = make([]int32, 4*len(g.slots))
+	mask := uint64(len(g.slots) - 1)
+	for n := range g.names {
+		i := g.names[n].hash & mask
+		for g.slots[i] != 0 {
+			i = (i + 1) & mask
+		}
+		g.slots[i] = int32(n) + 1
+	}
+}
+
+// resourceShape are the keys of a resource; unknown ones are ignored, as
+// upstream does.
+func (g *graph) resourceShape() fields {
 	const kind, title, tags, exported, file, line, parameters = 0, 1, 2, 3, 4, 5, 6
-	ok := g.record(fields{
+	return fields{
 		names:    []string{"type", "title", "tags", "exported", "file", "line", "parameters"},
 		required: 1<<kind | 1<<title | 1<<tags | 1<<exported,
-		unknown:  func([]byte) {},
+		lax:      true,
 		read: func(field int) {
+			r := &g.resource1
 			switch field {
 			case kind:
 				r.Type = g.shared()
@@ -188,17 +251,23 @@ func (g *graph) resource() {
 				r.Parameters = g.parameters()
 			}
 		},
-	})
-	if !ok {
+	}
+}
+
+// resource reads one resource.
+func (g *graph) resource() {
+	g.resource1, g.slashes = Resource{}, false
+	if !g.record(&g.shapes.resource) {
 		return
 	}
-	n := g.number(r.Type, r.Title)
+	r := &g.resource1
+	n := g.number(r.Type, unsafe.Slice(unsafe.StringData(r.Title), len(r.Title)))
 	if g.names[n].resource != 0 {
 		g.problem("%s[%s] is there twice", r.Type, r.Title)
 		return
 	}
-	r.Hash = g.resourceHash(&r)
-	g.rest = append(g.rest, r)
+	r.Hash = g.resourceHash(r)
+	g.rest = append(g.rest, *r)
 	g.numbers = append(g.numbers, n)
 	g.names[n].resource = int32(len(g.rest))
 }
@@ -220,19 +289,15 @@ func (g *graph) tags() []string {
 		g.wrongType("an array")
 		return nil
 	}
-	var tags []string
-	g.list(func(int) {
-		tag := g.shared()
-		if !validTag(tag) {
-			g.problem("is an invalid tag %q: tags are lower-case letters, digits, _, and behind the first character : . and -", tag)
-		}
-		if tags == nil {
-			tags = make([]string, 0, 12)
-		}
-		tags = append(tags, tag)
-	})
+	tags := g.texts(g.checkTag)
 	slices.Sort(tags)
-	return slices.Compact(tags)
+	return g.strings(slices.Compact(tags))
+}
+
+func (g *graph) checkTag(tag string) {
+	if !validTag(tag) {
+		g.problem("is an invalid tag %q: tags are lower-case letters, digits, _, and behind the first character : . and -", tag)
+	}
 }
 
 // validTag is upstream's rule, spec §3.2.
@@ -251,49 +316,62 @@ func validTag(tag string) bool {
 	return tag != ""
 }
 
-// edge reads one edge. Its resources are looked up when all are known.
-func (g *graph) edge() {
-	var e edge
-	ok := g.record(fields{
+// edgeShape are the keys of an edge.
+func (g *graph) edgeShape() fields {
+	return fields{
 		names:    []string{"source", "target", "relationship"},
 		required: 1 | 2 | 4,
-		unknown:  func([]byte) {},
+		lax:      true,
 		read: func(field int) {
 			switch field {
 			case 0:
-				e.source = g.end()
+				g.edge1.source = g.end()
 			case 1:
-				e.target = g.end()
+				g.edge1.target = g.end()
 			case 2:
-				e.relationship = g.relationship()
+				g.edge1.relationship = g.relationship()
 			}
 		},
-	})
-	if ok {
-		g.edges = append(g.edges, e)
 	}
 }
 
-// end reads {"type", "title"}: any other key makes it name no resource.
-func (g *graph) end() int32 {
-	var kind, title string
-	ok := g.record(fields{
+// edge reads one edge. Its resources are looked up when all are known.
+func (g *graph) edge() {
+	g.edge1 = edge{}
+	if g.record(&g.shapes.edge) {
+		g.edges = append(g.edges, g.edge1)
+	}
+}
+
+// endShape are the keys of an edge's end: any other makes it name no resource.
+func (g *graph) endShape() fields {
+	return fields{
 		names:    []string{"type", "title"},
 		required: 1 | 2,
 		read: func(field int) {
-			if field == 0 {
-				kind = g.shared()
-			} else if g.next() == '"' {
-				title = g.intern(g.str())
-			} else {
+			switch {
+			case g.next() != '"':
 				g.wrongType("a string")
+			case field == 0:
+				g.kind = g.intern(g.str())
+			default:
+				g.title = g.str()
+				if len(g.title) > 0 && len(g.canonicalizer.text) > 0 && &g.title[0] == &g.canonicalizer.text[0] { // the next string would overwrite it
+					g.scratch = append(g.scratch[:0], g.title...)
+					g.title = g.scratch
+				}
 			}
 		},
-	})
-	if !ok {
+	}
+}
+
+// end reads {"type", "title"}.
+func (g *graph) end() int32 {
+	g.kind, g.title = nil, nil
+	if !g.record(&g.shapes.end) || g.kind == nil {
 		return 0
 	}
-	return g.number(kind, title)
+	return g.number(*g.kind, g.title)
 }
 
 func (g *graph) relationship() Relationship {
@@ -332,10 +410,11 @@ func (r Relationship) String() string {
 
 // finish sorts what was collected into the catalog and resolves the edges.
 func (g *graph) finish(c *Catalog) {
-	order := make([]int32, len(g.rest))
-	for i := range order {
-		order[i] = int32(i)
+	order := g.sorted[:0]
+	for i := range g.rest {
+		order = append(order, int32(i))
 	}
+	g.sorted = order
 	slices.SortFunc(order, func(a, b int32) int {
 		if n := strings.Compare(g.rest[a].Type, g.rest[b].Type); n != 0 {
 			return n
@@ -343,10 +422,8 @@ func (g *graph) finish(c *Catalog) {
 		return strings.Compare(g.rest[a].Title, g.rest[b].Title)
 	})
 	c.Resources = make([]Resource, len(order))
-	place := make([]int32, len(g.names)) // number → index in c.Resources
-	for i := range place {
-		place[i] = math.MinInt32
-	}
+	place := slices.Grow(g.places[:0], len(g.names))[:len(g.names)] // number → index in c.Resources
+	g.places = place
 	for i, from := range order {
 		c.Resources[i] = g.rest[from]
 		place[g.numbers[from]] = int32(i)

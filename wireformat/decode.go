@@ -3,6 +3,7 @@ package wireformat
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"strconv"
 	"strings"
 	"time"
@@ -23,8 +24,8 @@ func Decode(cmd Command, version int, received time.Time, body []byte) (payload 
 	if version < known.Oldest || version > known.Latest {
 		return nil, unknownVersion(cmd, version)
 	}
-	d := &decoder{version: version, received: received.UTC().Truncate(time.Millisecond)}
-	d.b = body
+	d := newDecoder(version, received.UTC().Truncate(time.Millisecond), body)
+	defer d.release()
 	defer recoverSyntax(&err)
 	if d.next() == 0 && d.i >= len(d.b) { // an empty body is null
 		d.b, d.i = []byte("null"), 0
@@ -61,12 +62,44 @@ func unknownVersion(cmd Command, version int) *Error {
 // behind each so that all problems come to light.
 type decoder struct {
 	canonicalizer
+	memory
 	version  int
 	received time.Time
 	path     []step
 	problems []Problem
-	interned map[string]string
-	out      []byte // where canonical values are collected
+	spelling string // of the last UUID
+	canon    []byte // scratch of a canonical value
+	graph    graph  // scratch of a catalog
+
+	strings1  []string // scratch of lists
+	facts1    []Fact
+	packages1 []Package
+}
+
+func newDecoder(version int, received time.Time, body []byte) *decoder {
+	d := decoders.Get().(*decoder)
+	d.b, d.i, d.depth = body, 0, 0
+	d.members, d.path, d.problems = d.members[:0], d.path[:0], nil
+	d.version, d.received, d.moved, d.slashes = version, received, 0, false
+	return d
+}
+
+// scratchLimit is how much scratch space a pooled decoder keeps.
+const scratchLimit = 4 << 20
+
+// release puts d back into the pool. Nothing of the payload may use scratch.
+func (d *decoder) release() {
+	if cap(d.canonicalizer.text)+cap(d.sorting)+cap(d.canon)+
+		16*cap(d.strings1)+48*cap(d.facts1)+48*cap(d.packages1)+d.graph.size() > scratchLimit {
+		return
+	}
+	d.b, d.problems = nil, nil
+	d.memory.release()
+	d.graph.release()
+	clear(d.strings1[:cap(d.strings1)])
+	clear(d.facts1[:cap(d.facts1)])
+	clear(d.packages1[:cap(d.packages1)])
+	decoders.Put(d)
 }
 
 // step is one element of a JSON path: a key or, where key is empty, an index.
@@ -144,47 +177,71 @@ type fields struct {
 	names    []string // bit i stands for names[i]
 	required uint64   // bits of the keys that must be there
 	read     func(field int)
-	unknown  func(key []byte) // nil: an unknown key is a problem
+	lax      bool // an unknown key is no problem
 	alias    func(key []byte) []byte
+	order    [16]uint8 // the field that came n-th last time, to look there first
+}
+
+// find gives the field that a key names, or -1.
+func (f *fields) find(key []byte, n int) int {
+	if n < len(f.order) {
+		if i := int(f.order[n]); i < len(f.names) && string(key) == f.names[i] {
+			return i
+		}
+	}
+	for i, name := range f.names {
+		if string(key) == name {
+			if n < len(f.order) {
+				f.order[n] = uint8(i)
+			}
+			return i
+		}
+	}
+	return -1
 }
 
 // record reads an object by its fields; it reports whether an object was there.
-func (d *decoder) record(f fields) bool {
+func (d *decoder) record(f *fields) bool {
 	if d.next() != '{' {
 		d.wrongType("an object")
 		return false
 	}
 	var seen uint64
-	d.object(func(key []byte) {
+	d.enter()
+	for n := 0; d.next() != '}'; n++ {
+		if n > 0 {
+			d.expect(',')
+			d.next()
+		}
+		key := d.key()
 		if f.alias != nil {
 			key = f.alias(key)
 		}
-		for i, name := range f.names {
-			if string(key) == name {
-				seen |= 1 << i
-				d.path = append(d.path, step{key: name})
-				f.read(i)
-				d.path = d.path[:len(d.path)-1]
-				return
-			}
-		}
-		if f.unknown != nil {
-			f.unknown(key)
-		} else {
-			d.path = append(d.path, step{key: string(key)})
-			d.problem("is not a known field")
+		if i := f.find(key, n); i >= 0 {
+			seen |= 1 << i
+			d.path = append(d.path, step{key: f.names[i]})
+			f.read(i)
 			d.path = d.path[:len(d.path)-1]
+			continue
+		}
+		if !f.lax {
+			d.problemAt(string(key), "is not a known field")
 		}
 		d.skip()
-	})
-	for i, name := range f.names {
-		if f.required&^seen&(1<<i) != 0 {
-			d.path = append(d.path, step{key: name})
-			d.problem("is required but missing")
-			d.path = d.path[:len(d.path)-1]
-		}
+	}
+	d.i++
+	d.depth--
+	for missing := f.required &^ seen; missing != 0; missing &= missing - 1 {
+		d.problemAt(f.names[bits.TrailingZeros64(missing)], "is required but missing")
 	}
 	return true
+}
+
+// problemAt notes a problem with a member of the object being read.
+func (d *decoder) problemAt(key, what string) {
+	d.path = append(d.path, step{key: key})
+	d.problem("%s", what)
+	d.path = d.path[:len(d.path)-1]
 }
 
 // list reads an array; null counts as empty, as upstream's schemas have it.
@@ -211,7 +268,7 @@ func (d *decoder) text() string {
 		d.wrongType("a string")
 		return ""
 	}
-	return string(d.str())
+	return d.string(d.str())
 }
 
 // shared reads a string that is likely to occur again in this payload.
@@ -220,19 +277,7 @@ func (d *decoder) shared() string {
 		d.wrongType("a string")
 		return ""
 	}
-	return d.intern(d.str())
-}
-
-func (d *decoder) intern(b []byte) string {
-	if s, ok := d.interned[string(b)]; ok {
-		return s
-	}
-	if d.interned == nil {
-		d.interned = map[string]string{}
-	}
-	s := string(b)
-	d.interned[s] = s
-	return s
+	return *d.intern(d.str())
 }
 
 // optionalText reads a string or null.
@@ -240,8 +285,30 @@ func (d *decoder) optionalText() *string {
 	if d.null() {
 		return nil
 	}
-	s := d.shared()
-	return &s
+	if d.next() != '"' {
+		d.wrongType("a string")
+		return nil
+	}
+	return d.intern(d.str())
+}
+
+// texts reads a list of strings into scratch space; null gives nil.
+func (d *decoder) texts(check func(string)) []string {
+	d.strings1 = d.strings1[:0]
+	ok := d.list(func(int) {
+		s := d.shared()
+		if check != nil {
+			check(s)
+		}
+		d.strings1 = append(d.strings1, s)
+	})
+	if !ok {
+		return nil
+	}
+	if d.strings1 == nil {
+		return []string{}
+	}
+	return d.strings1
 }
 
 func (d *decoder) boolean() bool {
@@ -285,8 +352,7 @@ func (d *decoder) optionalLine() *int64 {
 	if d.null() {
 		return nil
 	}
-	n := d.integer(math.MinInt32, math.MaxInt32)
-	return &n
+	return d.line(d.integer(math.MinInt32, math.MaxInt32))
 }
 
 // optionalUUID reads a UUID or null, in any spelling that PostgreSQL takes.
@@ -299,9 +365,14 @@ func (d *decoder) optionalUUID() *string {
 }
 
 func (d *decoder) uuid() string {
-	text := d.text()
+	if d.next() != '"' {
+		d.wrongType("a UUID")
+		return ""
+	}
+	text := string(d.str())
+	d.spelling = text
 	id, ok := normalUUID(text)
-	if !ok && len(d.problems) == 0 {
+	if !ok {
 		d.problem("must be a UUID, not %q", text)
 	}
 	return id
@@ -376,24 +447,16 @@ func (d *decoder) strictTime() time.Time {
 		return time.Time{}
 	}
 	b := d.str()
-	t, err := ParseStrictTime(string(b))
-	if err != nil {
+	t, ok := strictTime(string(b))
+	if !ok {
+		_, err := ParseStrictTime(string(b))
 		d.problem("%v", err)
 	}
 	return t
 }
 
-// block is how much room values get at a time.
-const block = 64 << 10
-
-// value reads any value in canonical form. Values share blocks of memory.
+// value reads any value in canonical form.
 func (d *decoder) value() JSON {
-	if cap(d.out)-len(d.out) < 512 {
-		d.out = make([]byte, 0, block)
-	}
-	v := d.canonical(d.out[len(d.out):])
-	if len(d.out)+len(v) <= cap(d.out) && cap(v) == cap(d.out)-len(d.out) {
-		d.out = d.out[:len(d.out)+len(v)]
-	} // else it outgrew the block and has memory of its own
-	return JSON(v[:len(v):len(v)])
+	d.canon = d.canonical(d.canon[:0])
+	return JSON(d.bytes(d.canon))
 }

@@ -97,7 +97,7 @@ func TestEveryProblemIsReported(t *testing.T) {
 	for _, p := range e.Problems {
 		paths = append(paths, p.Path)
 	}
-	for _, want := range []string{"$.certname", "$.producer_timestamp", "$.resources[0].tags[1]", "$.resources[0].exported",
+	for _, want := range []string{"$.certname", "$.transaction_uuid", "$.producer_timestamp", "$.resources[0].tags[1]", "$.resources[0].exported",
 		"$.resources[0].line", "$.resources[1]", "$.resources[2].tags[0]", "$.resources[2].file", "$.edges[0].target", "$.edges[0].relationship"} {
 		require.Contains(t, paths, want)
 	}

@@ -38,13 +38,16 @@
 //     is null
 //   - raw control characters may stand in strings
 //   - of a repeated key the last value wins
-//   - malformed UTF-8, lone surrogates and NUL become U+FFFD
+//   - malformed UTF-8, lone surrogates and NUL become U+FFFD; a character that
+//     is cut off becomes one of them, as Java decodes it
 //   - integers may be of any size and keep their digits; a number with a
 //     fraction or an exponent is a double
-//   - null may stand for any list, except tags of resources
+//   - null may stand for any list, except tags of resources and edges of catalogs
 //
 // There are no comments, single quotes, NaN, Infinity or leading zeros.
-// Nesting deeper than 2000 is refused, which upstream does not do.
+// Nesting deeper than 2000 is refused, and so are hundreds of unsorted objects
+// within each other, whose sorting would take quadratic time. Upstream refuses
+// neither.
 //
 // # Canonical form
 //
@@ -52,7 +55,8 @@
 // space, doubles as Java prints them (1.0, 1.0E10), integers verbatim, only
 // ", \ and control characters escaped. Hashes are SHA-1 over canonical
 // texts; those of resources, factsets and reports equal upstream's byte for
-// byte. The hash of a catalog is our own, since upstream's depends on the
+// byte; for that, keys with a slash inside resource parameters are hashed in
+// the order of Clojure's keywords. The hash of a catalog is our own, since upstream's depends on the
 // iteration order of a set.
 //
 // # Times

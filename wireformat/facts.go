@@ -1,9 +1,6 @@
 package wireformat
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
 // Fields of "replace facts", by position in factsFields.
 const (
@@ -54,7 +51,7 @@ func (d *decoder) facts() *Facts {
 	if d.version == 2 {
 		shape.required &^= 1 << factsProducerTimestamp
 	}
-	d.record(shape)
+	d.record(&shape)
 	if d.version == 2 {
 		factsV2toV3(f, d)
 	}
@@ -62,7 +59,8 @@ func (d *decoder) facts() *Facts {
 		factsV4toV5(f)
 	}
 	if len(d.problems) == 0 {
-		f.Hash()
+		d.canon = f.appendIdentity(d.canon[:0])
+		f.hash = hexSHA1(d.canon)
 	}
 	return f
 }
@@ -92,20 +90,21 @@ func (d *decoder) factValues() []Fact {
 		d.wrongType("an object")
 		return nil
 	}
-	values := make([]Fact, 0, 256)
+	values := d.facts1[:0]
 	sorted := true
 	d.object(func(key []byte) {
-		name := string(key)
+		name := d.string(key)
 		if n := len(values); n > 0 && compareNames(values[n-1].Name, name) >= 0 {
 			sorted = false
 		}
 		values = append(values, Fact{name, d.value()})
 	})
+	d.facts1 = values
 	if sorted {
-		return values
+		return slices.Clone(values)
 	}
 	slices.SortStableFunc(values, func(a, b Fact) int { return compareNames(a.Name, b.Name) })
-	kept := values[:0]
+	kept := make([]Fact, 0, len(values))
 	for i, v := range values {
 		if i+1 == len(values) || values[i+1].Name != v.Name {
 			kept = append(kept, v)
@@ -129,7 +128,7 @@ func compareNames(a, b string) int {
 
 // packages reads a package inventory: [name, version, provider] triples.
 func (d *decoder) packages() []Package {
-	var packages []Package
+	read := d.packages1[:0]
 	d.list(func(int) {
 		var triple [3]string
 		count := 0
@@ -144,16 +143,32 @@ func (d *decoder) packages() []Package {
 		if !ok || count != len(triple) {
 			d.problem("must hold exactly name, version and provider")
 		}
-		packages = append(packages, Package{triple[0], triple[1], triple[2]})
+		read = append(read, Package{triple[0], triple[1], triple[2]})
 	})
-	slices.SortFunc(packages, func(a, b Package) int {
-		if c := compareNames(a.Name, b.Name); c != 0 {
-			return c
+	d.packages1 = read
+	if len(read) == 0 {
+		return nil
+	}
+	order := make([]int32, len(read)) // sorting these moves less than sorting triples
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortFunc(order, func(a, b int32) int { return comparePackages(&read[a], &read[b]) })
+	packages := make([]Package, 0, len(read))
+	for _, i := range order {
+		if n := len(packages); n == 0 || packages[n-1] != read[i] {
+			packages = append(packages, read[i])
 		}
-		if c := compareNames(a.Version, b.Version); c != 0 {
-			return c
-		}
-		return strings.Compare(a.Provider, b.Provider)
-	})
-	return slices.Compact(packages)
+	}
+	return packages
+}
+
+func comparePackages(a, b *Package) int {
+	if c := compareNames(a.Name, b.Name); c != 0 {
+		return c
+	}
+	if c := compareNames(a.Version, b.Version); c != 0 {
+		return c
+	}
+	return compareNames(a.Provider, b.Provider)
 }

@@ -16,16 +16,25 @@ func hexSHA1(b []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// resourceHash is over [type, title, parameters].
+// resourceHash is over [type, title, parameters]. Upstream's parser makes
+// keywords of the keys in parameters, which only shows in their order.
 func (g *graph) resourceHash(r *Resource) string {
+	parameters := r.Parameters
+	if g.slashes {
+		c := canonicalizer{scanner: scanner{b: parameters}, keywords: true}
+		parameters = c.canonical(nil)
+	}
 	b := append(g.sorting[:0], '[')
 	b = appendString(b, r.Type)
 	b = append(b, ',')
 	b = appendString(b, r.Title)
 	b = append(b, ',')
-	b = appendJSON(b, r.Parameters)
+	b = appendJSON(b, parameters)
 	g.sorting = append(b, ']')
-	return hexSHA1(g.sorting)
+	sum := sha1.Sum(g.sorting)
+	var text [2 * sha1.Size]byte
+	hex.Encode(text[:], sum[:])
+	return g.string(text[:])
 }
 
 func appendJSON(b []byte, v JSON) []byte {
@@ -46,7 +55,7 @@ func appendOptional(b []byte, s *string) []byte {
 // are any, packages. Decode has computed it already.
 func (f *Facts) Hash() string {
 	if f.hash == "" {
-		f.hash = factsHash(f)
+		f.hash = hexSHA1(f.appendIdentity(nil))
 	}
 	return f.hash
 }
@@ -71,12 +80,8 @@ func (f *Facts) PackagesHash() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-func factsHash(f *Facts) string {
-	size := 256
-	for _, v := range f.Values {
-		size += len(v.Name) + len(v.Value) + 8
-	}
-	b := make([]byte, 0, size)
+// appendIdentity appends the text that is hashed.
+func (f *Facts) appendIdentity(b []byte) []byte {
 	b = append(b, `{"certname":`...)
 	b = appendString(b, f.Certname)
 	b = append(b, `,"environment":`...)
@@ -103,11 +108,12 @@ func factsHash(f *Facts) string {
 		b = append(b, ':')
 		b = append(b, v.Value...)
 	}
-	return hexSHA1(append(b, "}}"...))
+	return append(b, "}}"...)
 }
 
-// reportHash is over the eight fields that identify a report.
-func reportHash(r *Report) string {
+// reportHash is over the eight fields that identify a report. Upstream hashes
+// transaction_uuid in the spelling that it came in.
+func reportHash(r *Report, transaction *string) string {
 	b := make([]byte, 0, 512)
 	b = appendString(append(b, `{"certname":`...), r.Certname)
 	b = appendString(append(b, `,"configuration_version":`...), r.ConfigurationVersion)
@@ -116,7 +122,7 @@ func reportHash(r *Report) string {
 	b = appendString(append(b, `,"puppet_version":`...), r.PuppetVersion)
 	b = strconv.AppendInt(append(b, `,"report_format":`...), r.ReportFormat, 10)
 	b = appendTime(append(b, `,"start_time":`...), r.StartTime)
-	b = appendOptional(append(b, `,"transaction_uuid":`...), r.TransactionUUID)
+	b = appendOptional(append(b, `,"transaction_uuid":`...), transaction)
 	return hexSHA1(append(b, '}'))
 }
 
@@ -136,9 +142,8 @@ func inputsHash(p *CatalogInputs) string {
 
 // catalogHash is ours: upstream's depends on the order of a Clojure set. It
 // covers what upstream's covers: certname, resources with all their fields, edges.
-func catalogHash(c *Catalog) string {
-	b := make([]byte, 0, 64*len(c.Resources)+12*len(c.Edges)+256)
-	b = appendField(b, c.Certname)
+func (g *graph) catalogHash(c *Catalog) string {
+	b := appendField(g.canon[:0], c.Certname)
 	for i := range c.Resources {
 		r := &c.Resources[i]
 		b = append(b, r.Hash...)
@@ -169,6 +174,7 @@ func catalogHash(c *Catalog) string {
 		b = binary.AppendUvarint(b, uint64(e.Target))
 		b = append(b, byte(e.Relationship))
 	}
+	g.canon = b
 	return hexSHA1(b)
 }
 

@@ -112,13 +112,34 @@ func EncodeFactPath(path []any) string {
 	return strings.Join(parts, "#~")
 }
 
-// encodeElement quotes keys that look like indexes and escapes the separator.
+// encodeElement quotes keys that look like indexes, the empty one too, and
+// escapes the separator, also where backslashes stand in and before it.
 func encodeElement(key string) string {
-	if _, isNumber := number(key); isNumber {
+	if _, isNumber := number(key); isNumber || key == "" {
 		return `"` + key + `"`
 	}
-	if strings.Contains(key, "#~") {
-		return strings.ReplaceAll(key, "#~", `\#\~`)
+	if strings.IndexByte(key, '#') < 0 || strings.IndexByte(key, '~') < 0 {
+		return key
 	}
-	return key
+	var b strings.Builder
+	done := 0 // what precedes it is written
+	for i := 0; i < len(key); i++ {
+		if key[i] != '#' {
+			continue
+		}
+		end := i + 1
+		for end < len(key) && key[end] == '\\' {
+			end++
+		}
+		if end == len(key) || key[end] != '~' {
+			continue
+		}
+		start := i
+		if i > done && key[i-1] == '\\' {
+			start--
+		}
+		b.WriteString(key[done:start] + `\` + key[start:i+1] + `\` + key[i+1:end+1])
+		done, i = end+1, end
+	}
+	return b.String() + key[done:]
 }

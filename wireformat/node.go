@@ -12,7 +12,7 @@ func (d *decoder) deactivate() *Deactivate {
 		p.Certname = d.bareCertname()
 		return p
 	}
-	d.record(fields{
+	d.record(&fields{
 		names:    []string{"certname", "producer_timestamp"},
 		required: 1,
 		read: func(field int) {
@@ -33,8 +33,8 @@ func (d *decoder) bareCertname() string {
 	if d.version > 1 || len(d.problems) > 0 {
 		return text
 	}
-	inner := &decoder{}
-	inner.b = []byte(text)
+	inner := newDecoder(d.version, d.received, []byte(text))
+	defer inner.release()
 	name := inner.text()
 	if len(inner.problems) > 0 {
 		d.problem("must hold a JSON string with the certname")
@@ -45,7 +45,7 @@ func (d *decoder) bareCertname() string {
 // expiration reads "configure expiration" 1. Spec §3.5.
 func (d *decoder) expiration() *Expiration {
 	p := &Expiration{}
-	d.record(fields{
+	d.record(&fields{
 		names:    []string{"certname", "expire", "producer_timestamp"},
 		required: 1 | 2,
 		read: func(field int) {
@@ -53,7 +53,7 @@ func (d *decoder) expiration() *Expiration {
 			case 0:
 				p.Certname = d.text()
 			case 1:
-				d.record(fields{names: []string{"facts"}, required: 1, read: func(int) { p.ExpireFacts = d.boolean() }})
+				d.record(&fields{names: []string{"facts"}, required: 1, read: func(int) { p.ExpireFacts = d.boolean() }})
 			case 2:
 				p.ProducerTimestamp = d.optionalTime()
 			}
@@ -72,7 +72,7 @@ func (d *decoder) catalogInputs() *CatalogInputs {
 		return p
 	}
 	hasCertname, hasUUID := false, false
-	if !d.record(fields{
+	if !d.record(&fields{
 		names: []string{"certname", "producer_timestamp", "catalog_uuid", "inputs"},
 		read: func(field int) {
 			switch field {
@@ -86,7 +86,7 @@ func (d *decoder) catalogInputs() *CatalogInputs {
 				p.Inputs = d.inputs()
 			}
 		},
-		unknown: func([]byte) {},
+		lax: true,
 	}) {
 		return p
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"unicode"
 	"unicode/utf8"
@@ -23,7 +24,8 @@ func PythonDigest(body []byte) (sum string, err error) {
 // pythonWriter writes values as Python's repr does while it reads them.
 type pythonWriter struct {
 	scanner
-	out []byte
+	out   []byte
+	moved int // bytes moved for repeated keys
 }
 
 func (p *pythonWriter) value() {
@@ -69,28 +71,42 @@ func (p *pythonWriter) value() {
 // dict writes an object; a repeated key keeps its first place and takes its
 // last value, as in Python.
 func (p *pythonWriter) dict() {
-	type entry struct{ key, value []byte }
-	var entries []entry
-	places := map[string]int{}
-	outer := p.out
+	type place struct{ start, end int } // of a value in out
+	var places []place
+	var names map[string]int
+	p.out = append(p.out, '{')
 	p.object(func(key []byte) {
-		name := string(key)
-		p.out = nil
-		p.value()
-		if at, again := places[name]; again {
-			entries[at].value = p.out
-			return
+		if names == nil {
+			names = map[string]int{}
 		}
-		places[name] = len(entries)
-		entries = append(entries, entry{appendPythonString(nil, []byte(name)), p.out})
-	})
-	p.out = append(outer, '{')
-	for i, e := range entries {
-		if i > 0 {
+		before := len(p.out)
+		if len(places) > 0 {
 			p.out = append(p.out, ", "...)
 		}
-		p.out = append(append(append(p.out, e.key...), ": "...), e.value...)
-	}
+		at, again := names[string(key)]
+		if !again {
+			names[string(key)] = len(places)
+		}
+		p.out = append(appendPythonString(p.out, key), ": "...)
+		start := len(p.out)
+		p.value()
+		if !again {
+			places = append(places, place{start, len(p.out)})
+			return
+		}
+		if p.moved += len(p.out) - places[at].start; p.moved > maxMoves*(len(p.b)+4096) {
+			p.fail("too many repeated keys")
+		}
+		value := bytes.Clone(p.out[start:])
+		old := places[at]
+		p.out = slices.Replace(p.out[:before], old.start, old.end, value...)
+		grown := len(value) - (old.end - old.start)
+		places[at].end += grown
+		for i := at + 1; i < len(places); i++ {
+			places[i].start += grown
+			places[i].end += grown
+		}
+	})
 	p.out = append(p.out, '}')
 }
 

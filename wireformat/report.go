@@ -44,7 +44,7 @@ func reportFields() []string {
 func (d *decoder) report() *Report {
 	const fromStart = 1<<reportCertname | 1<<reportPuppetVersion | 1<<reportConfigurationVersion | 1<<reportEnvironment |
 		1<<reportFormat | 1<<reportStartTime | 1<<reportEndTime | 1<<reportTransactionUUID
-	rr := &reportReader{decoder: d, Report: &Report{Type: "agent"}}
+	rr := newReportReader(d)
 	names := reportFields()
 	shape := fields{names: names, required: fromStart, read: rr.field}
 	if d.version >= 4 {
@@ -65,12 +65,12 @@ func (d *decoder) report() *Report {
 	if d.version <= 4 {
 		shape.alias = func(key []byte) []byte { return []byte(strings.ReplaceAll(string(key), "-", "_")) }
 	}
-	if !d.record(shape) {
+	if !d.record(&shape) {
 		return rr.Report
 	}
 	rr.upgrade()
 	rr.Events = uniqueEvents(rr.Events)
-	rr.Hash = reportHash(rr.Report)
+	rr.Hash = reportHash(rr.Report, rr.transaction)
 	return rr.Report
 }
 
@@ -79,7 +79,26 @@ type reportReader struct {
 	*decoder
 	*Report
 	sawCatalogUUID bool
+	transaction    *string // transaction_uuid as it was spelled
 	old            []oldEvent
+
+	// what is being read
+	common    Event
+	skipped   bool
+	own       []Event
+	current   Event
+	tags      func(int)
+	ownEvents func(int)
+	shapes    struct{ metric, log, resource, event fields }
+}
+
+func newReportReader(d *decoder) *reportReader {
+	r := &reportReader{decoder: d, Report: &Report{Type: "agent"}}
+	r.shapes.metric, r.shapes.log = r.metricShape(), r.logShape()
+	r.shapes.resource, r.shapes.event = r.resourceShape(), r.eventShape()
+	r.tags = func(int) { r.skipText() }
+	r.ownEvents = func(int) { r.event() }
+	return r
 }
 
 func (r *reportReader) field(field int) {
@@ -118,7 +137,10 @@ func (r *reportReader) field(field int) {
 func (r *reportReader) optionalField(field int) {
 	switch field {
 	case reportTransactionUUID:
-		r.TransactionUUID = r.optionalUUID()
+		if r.TransactionUUID = r.optionalUUID(); r.TransactionUUID != nil {
+			spelling := r.spelling
+			r.transaction = &spelling
+		}
 	case reportCatalogUUID:
 		r.CatalogUUID, r.sawCatalogUUID = r.optionalUUID(), true
 	case reportStatus:
@@ -177,8 +199,10 @@ func (r *reportReader) checked(element func()) JSON {
 	return v
 }
 
-func (r *reportReader) metric() {
-	r.record(fields{
+func (r *reportReader) metric() { r.record(&r.shapes.metric) }
+
+func (r *reportReader) metricShape() fields {
+	return fields{
 		names:    []string{"category", "name", "value"},
 		required: 1 | 2 | 4,
 		read: func(field int) {
@@ -192,7 +216,7 @@ func (r *reportReader) metric() {
 			}
 			r.number()
 		},
-	})
+	}
 }
 
 // skipText reads a string that only has to be one.
@@ -204,8 +228,10 @@ func (r *reportReader) skipText() {
 	r.str()
 }
 
-func (r *reportReader) log() {
-	r.record(fields{
+func (r *reportReader) log() { r.record(&r.shapes.log) }
+
+func (r *reportReader) logShape() fields {
+	return fields{
 		names:    []string{"file", "line", "level", "message", "source", "tags", "time"},
 		required: 1<<7 - 1,
 		read: func(field int) {
@@ -221,55 +247,58 @@ func (r *reportReader) log() {
 			case 2, 3, 4:
 				r.skipText()
 			case 5:
-				r.list(func(int) { r.skipText() })
+				r.list(r.tags)
 			case 6:
 				r.strictTime()
 			}
 		},
-	})
+	}
 }
 
 // resource reads one resource of versions 6 to 8 and derives its events.
 func (r *reportReader) resource() {
+	r.common, r.skipped, r.own = Event{}, false, r.own[:0]
+	if r.record(&r.shapes.resource) {
+		r.add(r.common, r.skipped, r.own)
+	}
+}
+
+func (r *reportReader) resourceShape() fields {
 	const skipped, timestamp, kind, title, file, line, path, corrective, events = 0, 1, 2, 3, 4, 5, 6, 7, 8
-	var common Event
-	var isSkipped bool
-	var own []Event
 	required := uint64(1<<skipped | 1<<timestamp | 1<<kind | 1<<title | 1<<file | 1<<line | 1<<path)
 	if r.version >= 8 {
 		required |= 1<<corrective | 1<<events
 	}
-	if !r.record(fields{
+	return fields{
 		names: []string{"skipped", "timestamp", "resource_type", "resource_title", "file", "line",
 			"containment_path", "corrective_change", "events"},
 		required: required,
 		read: func(field int) {
 			switch field {
 			case skipped:
-				isSkipped = r.boolean()
+				r.skipped = r.boolean()
 			case timestamp:
-				common.Timestamp = r.strictTime()
+				r.common.Timestamp = r.strictTime()
 			case kind:
-				common.ResourceType = r.shared()
+				r.common.ResourceType = r.shared()
 			case title:
-				common.ResourceTitle = r.text()
+				r.common.ResourceTitle = r.text()
 			case file:
-				common.File = r.optionalText()
+				r.common.File = r.optionalText()
 			case line:
-				common.Line = r.optionalLine()
+				r.common.Line = r.optionalLine()
 			case path:
-				common.ContainmentPath = r.containmentPath()
+				r.common.ContainmentPath = r.containmentPath()
 			case corrective:
-				r.optionalBoolean()
+				if !r.null() {
+					r.boolean()
+				}
 			case events:
-				own = nil
-				r.list(func(int) { own = append(own, r.event()) })
+				r.own = r.own[:0]
+				r.list(r.ownEvents)
 			}
 		},
-	}) {
-		return
 	}
-	r.add(common, isSkipped, own)
 }
 
 // add appends the rows that a resource gives rise to. Spec §6.6.
@@ -289,12 +318,13 @@ func (r *reportReader) add(common Event, skipped bool, own []Event) {
 	}
 }
 
+// containmentPath is nil for null only.
 func (d *decoder) containmentPath() []string {
-	path := []string{}
-	if !d.list(func(int) { path = append(path, d.shared()) }) {
+	path := d.texts(nil)
+	if path == nil {
 		return nil
 	}
-	return path
+	return d.strings(path)
 }
 
 // containingClass is the innermost element of the path that names a class.
@@ -308,17 +338,23 @@ func containingClass(path []string) *string {
 }
 
 // event reads one event of a resource.
-func (r *reportReader) event() Event {
-	var e Event
+func (r *reportReader) event() {
+	r.current = Event{}
+	r.record(&r.shapes.event)
+	r.own = append(r.own, r.current)
+}
+
+func (r *reportReader) eventShape() fields {
 	const status, timestamp, property, message, newValue, oldValue, corrective, name = 0, 1, 2, 3, 4, 5, 6, 7
 	required := uint64(1<<status | 1<<timestamp | 1<<property | 1<<message | 1<<newValue | 1<<oldValue)
 	if r.version >= 8 {
 		required |= 1 << corrective
 	}
-	r.record(fields{
+	return fields{
 		names:    []string{"status", "timestamp", "property", "message", "new_value", "old_value", "corrective_change", "name"},
 		required: required,
 		read: func(field int) {
+			e := &r.current
 			switch field {
 			case status:
 				e.Status = r.shared()
@@ -334,13 +370,12 @@ func (r *reportReader) event() Event {
 				e.OldValue = r.value()
 			case corrective:
 				e.CorrectiveChange = r.optionalBoolean()
+				if r.version < 8 { // overwritten by the upgrade from 7 to 8
+					e.CorrectiveChange = nil
+				}
 			case name:
 				e.Name = r.optionalText()
 			}
 		},
-	})
-	if r.version < 8 {
-		e.CorrectiveChange = nil
 	}
-	return e
 }

@@ -46,7 +46,7 @@ func (r *reportReader) oldEvent() {
 	if r.version <= 4 {
 		shape.alias = func(key []byte) []byte { return []byte(strings.ReplaceAll(string(key), "-", "_")) }
 	}
-	if r.record(shape) {
+	if r.record(&shape) {
 		e.path = strings.Join(e.ContainmentPath, "\x00")
 		r.old = append(r.old, e)
 	}

@@ -1,7 +1,9 @@
 package wireformat
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"unicode/utf8"
 )
 
@@ -78,13 +80,7 @@ func (s *scanner) object(member func(key []byte)) {
 		return
 	}
 	for {
-		if s.next() != '"' {
-			s.unexpected("a string as key")
-		}
-		key := s.str()
-		s.expect(':')
-		s.next()
-		member(key)
+		member(s.key())
 		if s.next() == ',' {
 			s.i++
 			continue
@@ -93,6 +89,18 @@ func (s *scanner) object(member func(key []byte)) {
 		s.depth--
 		return
 	}
+}
+
+// key reads a member's key and goes on to its value. The key is valid until
+// the next string is read.
+func (s *scanner) key() []byte {
+	if s.next() != '"' {
+		s.unexpected("a string as key")
+	}
+	key := s.str()
+	s.expect(':')
+	s.next()
+	return key
 }
 
 // array calls element for each element, standing on it.
@@ -118,11 +126,11 @@ func (s *scanner) array(element func(index int)) {
 
 // Classes of bytes inside strings.
 const (
-	plain  = iota
-	quote  // ends the string
-	escape // backslash
-	ctrl   // raw control character: accepted, but needs escaping
-	high   // part of a multi-byte character
+	plain     = iota
+	quote     // ends the string
+	backslash // starts an escape
+	ctrl      // raw control character: accepted, but needs escaping
+	high      // part of a multi-byte character
 )
 
 // class is a table, built by the compiler.
@@ -132,7 +140,7 @@ var class = func() (t [256]uint8) {
 		case i == '"':
 			t[i] = quote
 		case i == '\\':
-			t[i] = escape
+			t[i] = backslash
 		case i < ' ':
 			t[i] = ctrl
 		case i >= utf8.RuneSelf:
@@ -142,41 +150,77 @@ var class = func() (t [256]uint8) {
 	return t
 }()
 
+// form says what has to be done to the content of a string.
+type form uint8
+
+const (
+	bare    form = iota // the text is the content and its canonical form
+	escaped             // the text is the canonical form, with escapes in it
+	foreign             // escapes or bytes that the canonical form has not
+)
+
 // span finds the end of the string that the scanner stands on: the offsets of
-// its content, and whether the content is its own canonical form.
-func (s *scanner) span() (start, end int, verbatim bool) {
+// its content and its form. It looks at eight bytes at a time: most strings
+// need no second look.
+func (s *scanner) span() (start, end int, f form) {
 	s.i++
 	start = s.i
-	verbatim = true
 	multibyte := false
-	for i := start; i < len(s.b); i++ {
+	for i := start; i < len(s.b); {
+		if i+8 <= len(s.b) {
+			special := specialBytes(binary.LittleEndian.Uint64(s.b[i:]))
+			if special == 0 {
+				i += 8
+				continue
+			}
+			i += bits.TrailingZeros64(special) >> 3
+		}
 		switch class[s.b[i]] {
-		case plain:
 		case quote:
 			s.i = i + 1
 			if multibyte && !utf8.Valid(s.b[start:i]) {
-				verbatim = false
+				f = foreign
 			}
-			return start, i, verbatim
-		case escape:
+			return start, i, f
+		case backslash:
 			i++
-			verbatim = false
+			if i < len(s.b) && canonicalEscape(s.b[i]) {
+				f = max(f, escaped)
+			} else {
+				f = foreign
+			}
 		case ctrl:
-			verbatim = false
+			f = foreign
 		case high:
 			multibyte = true
 		}
+		i++
 	}
 	s.i = len(s.b)
 	s.fail("unexpected end inside a string")
-	return 0, 0, false
+	return 0, 0, foreign
+}
+
+// canonicalEscape tells whether a backslash and c are how the canonical form
+// writes their character.
+func canonicalEscape(c byte) bool {
+	return c == '"' || c == '\\' || c == 'n' || c == 't' || c == 'r' || c == 'b' || c == 'f'
+}
+
+// specialBytes marks the high bit of each byte of w that is a quote, a
+// backslash, a control character or part of a multi-byte character. A mark
+// above the lowest one may be wrong.
+func specialBytes(w uint64) uint64 {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	quotes, escapes := w^ones*'"', w^ones*'\\'
+	return ((quotes - ones) | (escapes - ones) | (w - ones*0x20) | w) & high
 }
 
 // str reads a string. The bytes are valid until the next string is read; NUL
 // and malformed UTF-8 have become U+FFFD.
 func (s *scanner) str() []byte {
-	start, end, verbatim := s.span()
-	if verbatim {
+	start, end, f := s.span()
+	if f == bare {
 		return s.b[start:end]
 	}
 	s.text = s.unescape(s.text[:0], start, end)
@@ -188,32 +232,57 @@ const replacement = "\uFFFD"
 // unescape appends the characters of the string content b[start:end] to dst.
 func (s *scanner) unescape(dst []byte, start, end int) []byte {
 	b := s.b[:end]
+	run := start // of bytes that stay as they are
 	for i := start; i < end; {
-		switch c := b[i]; class[c] {
-		case high:
-			r, size := utf8.DecodeRune(b[i:])
-			if r == utf8.RuneError && size == 1 {
-				dst = append(dst, replacement...)
-			} else {
-				dst = append(dst, b[i:i+size]...)
-			}
-			i += size
-		case escape:
-			dst, i = s.escaped(dst, b, i)
-		default:
-			if c == 0 {
-				dst = append(dst, replacement...)
-			} else {
-				dst = append(dst, c)
-			}
+		switch class[b[i]] {
+		case plain:
 			i++
+			continue
+		case ctrl:
+			if b[i] != 0 {
+				i++
+				continue
+			}
+			dst = append(append(dst, b[run:i]...), replacement...)
+			i++
+		case high:
+			size := character(b[i:])
+			if size > 0 {
+				i += size
+				continue
+			}
+			dst = append(append(dst, b[run:i]...), replacement...)
+			i -= size
+		default:
+			dst, i = s.escape(append(dst, b[run:i]...), b, i)
 		}
+		run = i
 	}
-	return dst
+	return append(dst, b[run:]...)
 }
 
-// escaped appends the character whose escape starts at b[i].
-func (s *scanner) escaped(dst, b []byte, i int) ([]byte, int) {
+// character gives the size of the multi-byte character at the start of b. Of a
+// malformed one it gives, negative, how many bytes a reader in Java takes for
+// one: as much of it as is well-formed, and a surrogate whole.
+func character(b []byte) int {
+	r, size := utf8.DecodeRune(b)
+	if r != utf8.RuneError || size > 1 {
+		return size
+	}
+	continues := func(i int) bool { return i < len(b) && b[i]&0xC0 == 0x80 }
+	switch c := b[0]; {
+	case c < 0xE0 || c > 0xF4 || !continues(1):
+		return -1
+	case c == 0xE0 && b[1] < 0xA0 || c == 0xF0 && b[1] < 0x90 || c == 0xF4 && b[1] > 0x8F:
+		return -1
+	case !continues(2):
+		return -2
+	}
+	return -3
+}
+
+// escape appends the character whose escape starts at b[i].
+func (s *scanner) escape(dst, b []byte, i int) ([]byte, int) {
 	if i+1 >= len(b) {
 		s.i = i
 		s.fail("unfinished escape")
