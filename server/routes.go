@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/gorilla/mux"
 
@@ -76,7 +77,7 @@ func (s *Server) routes(h Handlers) http.Handler {
 	for _, route := range Table(h) {
 		r := m.Handle(route.Path, s.handler(route.Path, route.Handle))
 		if route.Methods != nil {
-			r.Methods(route.Methods...)
+			r.Methods(slices.Clone(route.Methods)...) // mux changes what it is given
 		}
 	}
 	missing := s.handler("none", func(http.ResponseWriter, *http.Request) error { return pdb.NotFound() })
