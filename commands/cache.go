@@ -59,7 +59,7 @@ func (b *buffers) get() []byte {
 	if buf, ok := b.pool.Get().(*[]byte); ok {
 		return (*buf)[:0]
 	}
-	return make([]byte, 0, 64<<10)
+	return make([]byte, 0, 256<<10)
 }
 
 func (b *buffers) put(buf []byte) {

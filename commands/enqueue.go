@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -93,8 +94,14 @@ func (b *submittedBody) WriteTo(w io.Writer) (int64, error) {
 		_, err := io.Copy(io.Discard, tee)
 		return tee.n, err
 	}
+	leave, err := b.ownTurn()
+	if err != nil {
+		return 0, err
+	}
+	defer leave()
+	tee.r = b.Body
 	digest := wireformat.NewDigest(b.Command, b.Version, b.Certname)
-	err := b.digest(tee, digest)
+	err = b.digest(tee, digest)
 	var bad *wireformat.Error
 	switch {
 	case errors.As(err, &bad) && bad.Cause == wireformat.CauseTooLarge:
@@ -118,6 +125,32 @@ func (b *submittedBody) WriteTo(w io.Writer) (int64, error) {
 		return tee.n, err
 	}
 	return tee.n, &ChecksumError{Expected: b.Checksum, Computed: digest.Sum()}
+}
+
+// ownTurn waits until fewer than Verifiers bodies are decompressed and hashed.
+// Otherwise a burst of submissions would take the processor from the workers,
+// and what it decompressed would be forgotten before its turn comes. Nobody
+// waits for a slow client: the body is read first, and one that is larger
+// than most goes on without waiting.
+func (b *submittedBody) ownTurn() (leave func(), err error) {
+	start := b.processor.buffers.get()
+	n, err := io.ReadFull(b.Body, start[:cap(start)])
+	start = start[:n]
+	switch err {
+	case io.EOF, io.ErrUnexpectedEOF:
+		b.Body = bytes.NewReader(start)
+	case nil:
+		b.Body = io.MultiReader(bytes.NewReader(start), b.Body)
+		return func() { b.processor.buffers.put(start) }, nil
+	default:
+		b.processor.buffers.put(start)
+		return nil, err
+	}
+	b.processor.verify <- struct{}{}
+	return func() {
+		<-b.processor.verify
+		b.processor.buffers.put(start)
+	}, nil
 }
 
 // digest reads the plain body through the digest, keeping it if there is room.

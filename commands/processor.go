@@ -27,6 +27,7 @@ type Processor struct {
 
 	decoded chan *work          // from the workers to the committer
 	ahead   *semaphore.Weighted // bytes that are decoded and not committed yet
+	verify  chan struct{}       // a place for each body whose checksum is being computed
 	closing atomic.Bool         // refuses submissions
 
 	mu       sync.Mutex
@@ -42,6 +43,7 @@ func New(cfg Config, loaded []queue.Entry) (*Processor, error) {
 	p := &Processor{
 		cfg: cfg, pending: newPending(), finished: newFinished(cfg.RememberFor, cfg.RememberCount),
 		cache: newBodyCache(cfg.CacheBytes), decoded: make(chan *work, max(cfg.BatchCommands, 1)), ahead: semaphore.NewWeighted(cfg.BatchBytes),
+		verify: make(chan struct{}, cfg.Verifiers),
 	}
 	p.metrics = newMetrics(cfg.Registerer, p)
 	for _, e := range loaded {
@@ -72,6 +74,7 @@ func (p *Processor) Run(ctx context.Context) error {
 	defer stopProbing()
 	others.Go(func() error { p.probeQueue(probing); return nil })
 	err := workers.Wait()
+	p.closing.Store(true) // the function above may not have run yet
 	close(p.decoded)
 	stopProbing()
 	return errors.Join(err, others.Wait())

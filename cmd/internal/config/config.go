@@ -240,7 +240,7 @@ func Default() Config {
 	return Config{
 		Dalang: Dalang{
 			Listen: "127.0.0.1:8080", Data: "data", VerifyChecksum: true,
-			MaxBody: 128 << 20, MaxOldFormat: 64 << 20, MemoryLimit: 256 << 20,
+			MaxBody: 128 << 20, MaxOldFormat: 64 << 20, MemoryLimit: 80 << 20,
 			ShutdownTimeout: Duration(30 * time.Second),
 		},
 		Queue: Queue{
