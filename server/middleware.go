@@ -59,7 +59,7 @@ func (s *Server) middleware(routed http.Handler) http.Handler {
 
 // admit is what a request has to pass before it is routed.
 func (s *Server) admit(r *http.Request) error {
-	if err := s.auth.check(r); err != nil {
+	if err := s.auth.Load().check(r); err != nil {
 		return err
 	}
 	if !isPDB(r.URL.Path) {

@@ -79,8 +79,8 @@ func (c *Config) applyDefaults() error {
 // Server serves HTTP and HTTPS.
 type Server struct {
 	cfg     Config
-	auth    *authorizer
-	tls     *tlsState // nil without TLS
+	auth    atomic.Pointer[authorizer] // swapped by Reload
+	tls     *tlsState                  // nil without TLS
 	metrics *metrics
 	router  atomic.Pointer[http.Handler] // swapped by Mount
 
@@ -97,7 +97,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, metrics: newMetrics(cfg.Registerer)}
 	var err error
-	if s.auth, err = newAuthorizer(cfg.Auth, cfg.Logger); err != nil {
+	if err := s.Reload(); err != nil {
 		return nil, err
 	}
 	if cfg.TLS.Listen != "" {
@@ -107,6 +107,17 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.Mount(cfg.Handlers)
 	return s, nil
+}
+
+// Reload reads the allowlists again. On an error the old ones stay in force.
+// Certificates need no reload: their files are watched.
+func (s *Server) Reload() error {
+	auth, err := newAuthorizer(s.cfg.Auth, s.cfg.Logger)
+	if err != nil {
+		return err
+	}
+	s.auth.Store(auth)
+	return nil
 }
 
 // Mount replaces the routes, at any time: the program can answer /status in

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dalang/cmd/internal/config"
+	"dalang/server"
 )
 
 func newServeCommand() *cobra.Command {
@@ -22,7 +23,8 @@ under ./data. The configuration may be PuppetDB's own conf.d; the environment
 (DALANG_*) overrides it, and flags override both. 'dalang config show' tells
 what is in effect.
 
-SIGINT or SIGTERM stops the server in order; a second one stops it at once.`,
+SIGINT or SIGTERM stops the server in order; a second one stops it at once.
+SIGHUP reads the allowlists again; certificates are read again by themselves.`,
 		Args: usageArgs(cobra.NoArgs),
 	}
 	s := addSettings(cmd.Flags())
@@ -42,9 +44,29 @@ SIGINT or SIGTERM stops the server in order; a second one stops it at once.`,
 		if err != nil {
 			return err
 		}
+		defer reloadOnHangup(a.server, logger)()
 		return a.Run(ctx)
 	}
 	return cmd
+}
+
+// reloadOnHangup has SIGHUP read the allowlists again, until stop is called.
+func reloadOnHangup(s *server.Server, logger *slog.Logger) (stop func()) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	go func() {
+		for range hangups {
+			if err := s.Reload(); err != nil {
+				logger.Error("allowlists not read; the old ones stay in force", "error", err)
+				continue
+			}
+			logger.Info("allowlists read again")
+		}
+	}()
+	return func() {
+		signal.Stop(hangups)
+		close(hangups)
+	}
 }
 
 // newLogger makes the program's log.

@@ -64,7 +64,7 @@ type Dalang struct {
 	// How long requests may take to finish when the program stops.
 	ShutdownTimeout Duration `key:"shutdown-timeout"`
 	// File with the common names, one a line, that may submit commands over
-	// TLS; empty: everybody whom `certificate-allowlist` lets in. Read at start.
+	// TLS; empty: everybody whom `certificate-allowlist` lets in. Read at start and on SIGHUP.
 	Submitters string `key:"submitters"`
 	// The same for queries, metadata and dashboards.
 	Readers string `key:"readers"`
@@ -212,7 +212,7 @@ type Jetty struct {
 // PuppetDB is PuppetDB's section of the same name.
 type PuppetDB struct {
 	// File with the common names, one a line, that may use /pdb over TLS; empty:
-	// everybody with a certificate. Read at start.
+	// everybody with a certificate. Read at start and on SIGHUP.
 	CertificateAllowlist string `key:"certificate-allowlist"`
 	// Hide the reports of plans from queries that do not ask for them.
 	AddAgentReportFilter bool `key:"add-agent-report-filter"`
