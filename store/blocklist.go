@@ -3,8 +3,8 @@ package store
 import (
 	"encoding/json"
 	"fmt"
-	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"dalang/wireformat"
@@ -39,10 +39,8 @@ func NewBlocklist(entries []string, kind string) (*Blocklist, error) {
 			b.literal[entry] = true
 			if strings.ContainsAny(entry, ".*") {
 				segments := strings.Split(entry, ".")
-				for _, segment := range segments {
-					if _, err := path.Match(segment, ""); err != nil || segment == "" {
-						return nil, fmt.Errorf("facts-blocklist: %q is not a dotted path", entry)
-					}
+				if slices.Contains(segments, "") {
+					return nil, fmt.Errorf("facts-blocklist: %q is not a dotted path", entry)
 				}
 				b.paths = append(b.paths, segments)
 			}
@@ -90,9 +88,24 @@ func (b *Blocklist) blocks(name string) bool {
 	return false
 }
 
+// matches tells whether a key is what a pattern describes, in which * stands
+// for any text and everything else for itself.
 func matches(pattern, key string) bool {
-	ok, err := path.Match(pattern, strings.ReplaceAll(key, "/", "\x00"))
-	return ok && err == nil
+	first, rest, star := strings.Cut(pattern, "*")
+	if !star {
+		return key == pattern
+	}
+	if !strings.HasPrefix(key, first) {
+		return false
+	}
+	for key = key[len(first):]; ; key = key[1:] {
+		if matches(rest, key) {
+			return true
+		}
+		if key == "" {
+			return false
+		}
+	}
 }
 
 // cut takes the parts out of a structured fact that paths name.

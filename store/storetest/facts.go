@@ -89,6 +89,8 @@ func testBlocklist(t *testing.T, open Open) {
 		{"regex matches the whole name", "regex", []string{"bl.e", "net.*"}, []string{"blues=1", "drop=1", "keep=1"}},
 		{"dotted path", "", []string{"networking.interfaces.veth*", "networking.none.x", "blue*"},
 			[]string{"drop=1", "keep=1", "networking#~big=12345678901234567890", `networking#~interfaces#~eth0#~ip="10.0"`}},
+		{"keys hold anything", "", []string{"networking.interfaces.veth[0]", "networking.interfaces.*h0", "mountpoints./var/*", "blue?", "net*g.big"},
+			[]string{"blue=1", "blues=1", "drop=1", "keep=1", `networking#~interfaces#~veth1#~ip="y"`}},
 		{"whole container", "", []string{"networking.interfaces", "keep.x"},
 			[]string{"blue=1", "blues=1", "drop=1", "keep=1", "networking#~big=12345678901234567890"}},
 	} {
