@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -30,7 +29,7 @@ func (q *Queue) SaveAttempts(e Entry, list []Attempt) error {
 	if err != nil {
 		return fmt.Errorf("encode attempts: %w", err)
 	}
-	path := q.attemptsPath(e.ID)
+	path := q.attemptsPath(e)
 	if err := q.writeTmp(path+".tmp", text); err != nil {
 		var d *DiskError
 		errors.As(err, &d)
@@ -38,7 +37,7 @@ func (q *Queue) SaveAttempts(e Entry, list []Attempt) error {
 	}
 	// Known before it is there: forgetting one too many is harmless.
 	q.mu.Lock()
-	q.attempted[e.ID] = struct{}{}
+	q.attempted[tryOf(e)] = struct{}{}
 	q.mu.Unlock()
 	if err := q.cfg.FS.Replace(path+".tmp", path); err != nil {
 		q.discard(path + ".tmp")
@@ -50,12 +49,12 @@ func (q *Queue) SaveAttempts(e Entry, list []Attempt) error {
 // Attempts reads what SaveAttempts kept; nil when there is nothing.
 func (q *Queue) Attempts(e Entry) ([]Attempt, error) {
 	q.mu.Lock()
-	_, has := q.attempted[e.ID]
+	_, has := q.attempted[tryOf(e)]
 	q.mu.Unlock()
 	if !has {
 		return nil, nil
 	}
-	f, err := q.cfg.FS.Open(q.attemptsPath(e.ID))
+	f, err := q.cfg.FS.Open(q.attemptsPath(e))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -74,24 +73,37 @@ func (q *Queue) Attempts(e Entry) ([]Attempt, error) {
 	return list, nil
 }
 
-func (q *Queue) attemptsPath(id uint64) string {
-	return filepath.Join(q.tries, strconv.FormatUint(id, 10)+".json")
+// tried names a command among the attempts. The id alone would not do: one
+// that is free at a start is given again, and two spools may have been merged.
+type tried struct {
+	id       uint64
+	received int64 // milliseconds
+}
+
+func tryOf(e Entry) tried { return tried{e.ID, e.Meta.Received.UnixMilli()} }
+
+func (t tried) fileName() string {
+	return strconv.FormatUint(t.id, 10) + "-" + strconv.FormatInt(t.received, 10) + ".json"
+}
+
+func (q *Queue) attemptsPath(e Entry) string {
+	return filepath.Join(q.tries, tryOf(e).fileName())
 }
 
 // forgetAttempts deletes the attempts of a command that has left the queue.
 // What it cannot delete, the next Open does.
-func (q *Queue) forgetAttempts(id uint64) {
+func (q *Queue) forgetAttempts(e Entry) {
 	q.mu.Lock()
-	_, has := q.attempted[id]
-	delete(q.attempted, id)
+	_, has := q.attempted[tryOf(e)]
+	delete(q.attempted, tryOf(e))
 	q.mu.Unlock()
 	if has {
-		q.discard(q.attemptsPath(id))
+		q.discard(q.attemptsPath(e))
 	}
 }
 
 // listAttempts learns which commands have attempts and deletes the lists of
-// those that are gone: their ids may be given again.
+// those that are gone.
 func (q *Queue) listAttempts(entries []Entry) error {
 	names, err := q.cfg.FS.ReadDir(q.tries)
 	if err != nil {
@@ -100,15 +112,14 @@ func (q *Queue) listAttempts(entries []Entry) error {
 	if len(names) == 0 {
 		return nil
 	}
-	queued := make(map[uint64]struct{}, len(entries))
+	queued := make(map[string]tried, len(entries))
 	for _, e := range entries {
-		queued[e.ID] = struct{}{}
+		t := tryOf(e)
+		queued[t.fileName()] = t
 	}
 	for _, name := range names {
-		stem, ok := strings.CutSuffix(name, ".json")
-		id, err := strconv.ParseUint(stem, 10, 63)
-		if _, has := queued[id]; ok && err == nil && has {
-			q.attempted[id] = struct{}{}
+		if t, ok := queued[name]; ok {
+			q.attempted[t] = struct{}{}
 			continue
 		}
 		q.discard(filepath.Join(q.tries, name))

@@ -20,7 +20,8 @@ import (
 // was to make durable; calling it again and getting nil proves nothing.
 type FS interface {
 	// MkdirAll makes a directory and its missing parents, and syncs every
-	// directory in which it made one. An existing directory is no error.
+	// directory in which it made one. An existing directory is no error. After
+	// an error, what could not be synced is not there, if that can be helped.
 	MkdirAll(path string) error
 	// Create makes a new file for writing; fs.ErrExist when the name is taken.
 	Create(path string) (File, error)
@@ -88,6 +89,7 @@ func (osFS) MkdirAll(path string) error {
 			return err
 		}
 		if err := (osFS{}).SyncDir(filepath.Dir(missing[i])); err != nil {
+			os.Remove(missing[i]) // so that the next call makes and syncs it
 			return err
 		}
 	}

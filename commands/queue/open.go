@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/google/uuid"
 )
@@ -44,7 +45,7 @@ func Open(cfg Config) (*Queue, []Entry, error) {
 		q:         filepath.Join(cfg.Dir, bodiesDir),
 		tries:     filepath.Join(cfg.Dir, attemptsDir),
 		metrics:   m,
-		attempted: map[uint64]struct{}{},
+		attempted: map[tried]struct{}{},
 	}
 	q.dir.do = q.syncQ
 	m.available.Set(1)
@@ -65,16 +66,29 @@ func Open(cfg Config) (*Queue, []Entry, error) {
 }
 
 func (q *Queue) recover() ([]Entry, error) {
-	if err := q.checkMarker(); err != nil {
-		return nil, err
-	}
-	if err := q.loadSalt(); err != nil {
+	marked, err := q.checkMarker()
+	if err != nil {
 		return nil, err
 	}
 	for _, dir := range []string{q.q, q.tries} {
 		if err := q.cfg.FS.MkdirAll(dir); err != nil {
 			return nil, fmt.Errorf("make directory: %w", err)
 		}
+	}
+	if err := q.loadSalt(); err != nil {
+		return nil, err
+	}
+	if !marked {
+		if err := q.syncParents(); err != nil {
+			return nil, err
+		}
+		if err := q.writeSmall(filepath.Join(q.cfg.Dir, markerName), markerText); err != nil {
+			return nil, err
+		}
+	}
+	// Also what an earlier process made and was killed before it could sync.
+	if err := q.cfg.FS.SyncDir(q.cfg.Dir); err != nil {
+		return nil, fmt.Errorf("sync directory: %w", err)
 	}
 	entries, err := q.list()
 	if err != nil {
@@ -83,18 +97,39 @@ func (q *Queue) recover() ([]Entry, error) {
 	return entries, q.listAttempts(entries)
 }
 
-// checkMarker makes the marker file, or makes sure that it is of our layout.
-func (q *Queue) checkMarker() error {
+// checkMarker tells whether there is a marker file, and makes sure that it is
+// of our layout.
+func (q *Queue) checkMarker() (marked bool, err error) {
 	path := filepath.Join(q.cfg.Dir, markerName)
 	text, err := q.readSmall(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return q.writeSmall(path, markerText)
+		return false, nil
 	}
 	if err != nil {
-		return fmt.Errorf("read marker: %w", err)
+		return false, fmt.Errorf("read marker: %w", err)
 	}
 	if got := string(bytes.TrimSpace(text)); got != markerText {
-		return fmt.Errorf("%s says %q: this is not a queue that this version understands (want %q)", path, got, markerText)
+		return false, fmt.Errorf("%s says %q: this is not a queue that this version understands (want %q)", path, got, markerText)
+	}
+	return true, nil
+}
+
+// syncParents makes the way to the queue's directory durable: somebody may
+// have made part of it and been killed before the sync. What we may not read,
+// or what cannot be synced by its nature, was not made by us.
+func (q *Queue) syncParents() error {
+	dir, err := filepath.Abs(q.cfg.Dir)
+	if err != nil {
+		return fmt.Errorf("find queue directory: %w", err)
+	}
+	for up := filepath.Dir(dir); up != dir; dir, up = up, filepath.Dir(up) {
+		err := q.cfg.FS.SyncDir(up)
+		if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EROFS) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("sync directory: %w", err)
+		}
 	}
 	return nil
 }
@@ -147,22 +182,11 @@ func (q *Queue) list() ([]Entry, error) {
 		entries = append(entries, Entry{ID: id, Meta: m, UUID: uuid.NewSHA1(q.salt, []byte(name))})
 	}
 	q.next.Store(next)
+	// Ids are unique unless somebody merged two spools.
 	slices.SortFunc(entries, func(a, b Entry) int {
-		return cmp.Or(cmp.Compare(a.ID, b.ID), a.Meta.Received.Compare(b.Meta.Received))
+		return cmp.Or(cmp.Compare(a.ID, b.ID), a.Meta.Received.Compare(b.Meta.Received), cmp.Compare(a.Name(), b.Name()))
 	})
-	return dropTwins(entries, q.foreign), nil
-}
-
-// dropTwins keeps the first of entries with the same id: they are told apart
-// by id everywhere. The others stay on disk and come up at a later start.
-func dropTwins(entries []Entry, foreign func(string, error)) []Entry {
-	return slices.CompactFunc(entries, func(kept, e Entry) bool {
-		if kept.ID != e.ID {
-			return false
-		}
-		foreign(e.Name(), fmt.Errorf("id %d is taken by %q", e.ID, kept.Name()))
-		return true
-	})
+	return entries, nil
 }
 
 func (q *Queue) foreign(name string, err error) {
@@ -181,16 +205,13 @@ func (q *Queue) readSmall(path string) ([]byte, error) {
 }
 
 // writeSmall puts a small file in place: after a crash it is there whole, or
-// not (or as it was).
+// not (or as it was). It is durable with the next sync of its directory.
 func (q *Queue) writeSmall(path, text string) error {
 	tmp := path + ".tmp"
 	if err := q.writeTmp(tmp, []byte(text)); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	if err := q.cfg.FS.Replace(tmp, path); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	if err := q.cfg.FS.SyncDir(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil

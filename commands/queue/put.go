@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -43,6 +44,9 @@ type Spool interface {
 // the queue. A body that implements io.WriterTo is asked to write itself and
 // may assert its writer to a Spool. Disk errors are *DiskError.
 func (q *Queue) Put(ctx context.Context, m Meta, body io.Reader) (Entry, error) {
+	if _, _, err := ParseName(fileName(0, m)); err != nil {
+		return Entry{}, fmt.Errorf("name command: %w", err) // Open would not know it again
+	}
 	q.mu.Lock()
 	if err := q.availableLocked(); err != nil {
 		q.mu.Unlock()
@@ -117,11 +121,18 @@ func (q *Queue) createTmp() (File, string, error) {
 	}
 }
 
+// errNoID: somebody put a file with the largest id into the directory. When it
+// has been dealt with, a restart finds smaller ones free.
+var errNoID = errors.New("no id is left: the queue holds a command with the largest there is")
+
 // publish does step 5. A name that is taken (by a foreign file: our ids are
 // unique) costs an id.
 func (q *Queue) publish(tmp string, m Meta) (Entry, error) {
 	for {
 		e := Entry{ID: q.next.Add(1) - 1, Meta: m}
+		if e.ID > math.MaxInt64 {
+			return Entry{}, errNoID
+		}
 		err := q.cfg.FS.Move(tmp, q.Path(e))
 		if errors.Is(err, fs.ErrExist) {
 			continue

@@ -76,8 +76,8 @@ type Queue struct {
 	failures uint64
 	closed   bool
 	running  sync.WaitGroup // calls that use the disk; Add only under mu and not closed
-	// attempted holds the ids that have a file of attempts.
-	attempted map[uint64]struct{}
+	// attempted holds the commands that have a file of attempts.
+	attempted map[tried]struct{}
 }
 
 // Available tells why nothing is accepted at the moment: nil, a *DiskError or
@@ -151,7 +151,7 @@ func (q *Queue) Ack(e Entry) error {
 	if err := q.cfg.FS.Remove(q.Path(e)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return q.fail(opRemove, err)
 	}
-	q.forgetAttempts(e.ID)
+	q.forgetAttempts(e)
 	return nil
 }
 
@@ -161,7 +161,7 @@ func (q *Queue) Moved(e Entry) {
 		return // closed: Open will find the orphaned attempts
 	}
 	defer q.running.Done()
-	q.forgetAttempts(e.ID)
+	q.forgetAttempts(e)
 }
 
 // Probe tries whether the disk takes writes again, and if it does, accepts

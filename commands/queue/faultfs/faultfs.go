@@ -323,15 +323,19 @@ func (f *FS) Lock(path string) (io.Closer, error) {
 		f.locked[path] = true
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return unlock(func() error {
+	release := unlock(func() error {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		delete(f.locked, path)
 		return nil
-	}), nil
+	})
+	if err == nil {
+		return release, nil
+	}
+	if !errors.Is(err, queue.ErrLocked) {
+		_ = release() // done or not: the caller has nothing to close
+	}
+	return nil, err
 }
 
 type unlock func() error
@@ -354,7 +358,7 @@ func (w *writing) Write(p []byte) (n int, err error) {
 		return len(p), nil
 	}
 	var fault *Fault
-	if errors.As(err, &fault) && !fault.Done { // done or not, a failed write is no promise
+	if errors.As(err, &fault) && !fault.Done {
 		n = min(fault.Keep, len(p))
 		w.f.mu.Lock()
 		w.body.data = append(w.body.data, p[:n]...)
