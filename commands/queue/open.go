@@ -184,7 +184,10 @@ func (q *Queue) list() ([]Entry, error) {
 	q.next.Store(next)
 	// Ids are unique unless somebody merged two spools.
 	slices.SortFunc(entries, func(a, b Entry) int {
-		return cmp.Or(cmp.Compare(a.ID, b.ID), a.Meta.Received.Compare(b.Meta.Received), cmp.Compare(a.Name(), b.Name()))
+		if a.ID != b.ID {
+			return cmp.Compare(a.ID, b.ID)
+		}
+		return cmp.Or(a.Meta.Received.Compare(b.Meta.Received), cmp.Compare(a.Name(), b.Name()))
 	})
 	return entries, nil
 }
