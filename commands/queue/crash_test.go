@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -182,4 +183,45 @@ func TestPutsShareSyncs(t *testing.T) {
 	t.Logf("%d Puts shared %d directory syncs", puts, syncs)
 	require.Less(t, syncs, puts/2)
 	require.NoError(t, q.Close())
+}
+
+// TestSyncBeganLater: a name that was made while a sync ran waits for another.
+func TestSyncBeganLater(t *testing.T) {
+	for range 50 {
+		disk := faultfs.New()
+		q, _ := open(t, disk)
+		disk.Reset()
+		syncing, moving := make(chan struct{}), make(chan struct{})
+		var once sync.Once
+		moves := 0
+		disk.Before(func(o faultfs.Op) error {
+			switch o.Kind {
+			case "move":
+				if moves++; moves == 2 {
+					close(moving)
+				}
+			case "syncdir":
+				once.Do(func() {
+					close(syncing)
+					<-moving
+					for range 100 { // time for the other to come and wait
+						runtime.Gosched()
+					}
+				})
+			}
+			return nil
+		})
+		var done sync.WaitGroup
+		for i := range 2 {
+			done.Go(func() {
+				if _, err := put(q, i); err != nil {
+					t.Error(err)
+				}
+			})
+			<-syncing
+		}
+		done.Wait()
+		require.Equal(t, 2, disk.Count("syncdir"))
+		require.NoError(t, q.Close())
+	}
 }

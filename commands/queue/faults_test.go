@@ -338,6 +338,35 @@ func TestTwins(t *testing.T) {
 	require.Empty(t, list)
 	require.Equal(t, uint64(6), mustPut(t, q, 4).ID)
 	require.NoError(t, q.Close())
+	q, entries = open(t, disk)
+	for i, e := range entries {
+		list, err := q.Attempts(e)
+		require.NoError(t, err)
+		require.Equal(t, i == 0, len(list) == 1)
+	}
+	require.NoError(t, q.Close())
 }
 
 func q(e queue.Entry) string { return dir + "/q/" + e.Name() }
+
+// TestProbeClearsOnlyWhatItTried: an error that came up while a probe ran
+// outlives it.
+func TestProbeClearsOnlyWhatItTried(t *testing.T) {
+	s := newScene(t)
+	s.disk.Before(func(o faultfs.Op) error {
+		switch {
+		case o.Kind == "syncdir":
+			require.Error(t, s.q.Ack(s.entries[0]))
+		case o.Kind == "remove" && o.Path == s.q.Path(s.entries[0]):
+			return syscall.EROFS
+		}
+		return nil
+	})
+	require.ErrorIs(t, s.q.Probe(context.Background()), syscall.EROFS)
+	require.ErrorIs(t, s.q.Available(), syscall.EROFS)
+	s.disk.Reset()
+	require.NoError(t, s.q.Probe(context.Background()))
+	require.NoError(t, s.q.Available())
+	require.NoError(t, s.q.Close())
+	s.known.check(t, s.disk, nil, "")
+}
