@@ -107,6 +107,10 @@ func (p *Processor) letter(it *item, cause string, err error) Letter {
 	if errors.As(err, &bug) {
 		l.Stack = bug.stack
 	}
+	if l.Attempts == nil {
+		// Of an earlier run of the program; without them a letter is a letter too.
+		l.Attempts, _ = p.cfg.Queue.Attempts(it.entry)
+	}
 	l.Attempts = append(l.Attempts[:len(l.Attempts):len(l.Attempts)], queue.Attempt{At: p.cfg.Now(), Error: l.Message})
 	return l
 }

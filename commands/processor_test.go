@@ -286,6 +286,24 @@ func TestRestart(t *testing.T) {
 	require.Equal(t, want, again.store.seen())
 }
 
+// TestAttemptsOfEarlierRuns are told with the letter.
+func TestAttemptsOfEarlierRuns(t *testing.T) {
+	dir := t.TempDir()
+	q, _, err := queue.Open(queue.Config{Dir: dir})
+	require.NoError(t, err)
+	e, err := q.Put(t.Context(), queue.NewMeta(wireformat.ReplaceFacts, 5, "a", time.Now(), time.Time{}, false), strings.NewReader("{"))
+	require.NoError(t, err)
+	require.NoError(t, q.SaveAttempts(e, []queue.Attempt{{At: time.Now(), Error: "the store is away"}}))
+	require.NoError(t, q.Close())
+
+	b, _ := start(t, dir, nil)
+	require.Eventually(t, func() bool { return b.Depth() == 0 }, 10*time.Second, time.Millisecond)
+	all := b.letters.seen()
+	require.Len(t, all, 1)
+	require.Len(t, all[0].Attempts, 2)
+	require.Equal(t, "the store is away", all[0].Attempts[0].Error)
+}
+
 func TestSuperseding(t *testing.T) {
 	at := func(s int) time.Time { return time.Date(2026, 11, 1, 0, 0, s, 0, time.UTC) }
 	for _, tt := range []struct {
