@@ -8,10 +8,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"dalang/commands/queue"
+	"dalang/wireformat"
 )
 
 // processorMetrics are the metrics of a command's life. Labels are the command
-// and its version, never the certname.
+// and its version, never the certname; see versionLabel.
 type processorMetrics struct {
 	received   *prometheus.CounterVec   // commands that are durable
 	finished   *prometheus.CounterVec   // commands that left the queue, by outcome
@@ -62,6 +63,14 @@ func newMetrics(registerer prometheus.Registerer, p *Processor) *processorMetric
 	return m
 }
 
-func versionLabel(m queue.Meta) string { return strconv.Itoa(m.Version) }
+// versionLabel is the version, or "other" for one that nobody knows: a
+// submission may carry any number, and clients must not make labels.
+func versionLabel(m queue.Meta) string {
+	v, ok := wireformat.Lookup(string(m.Command))
+	if !ok || m.Version < v.Oldest || m.Version > v.Latest {
+		return "other"
+	}
+	return strconv.Itoa(m.Version)
+}
 
 func seconds(d time.Duration) float64 { return max(0, d.Seconds()) }

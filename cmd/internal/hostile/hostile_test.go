@@ -63,6 +63,7 @@ func TestHostileClients(t *testing.T) {
 		}
 		settled(t, server, a)
 	}
+	bounded(t, server)
 	t.Logf("answers by status: %v", statuses)
 }
 

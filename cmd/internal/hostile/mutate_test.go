@@ -71,7 +71,7 @@ var bodyMutations = []func(*rand.Rand, *request){
 // requestMutations change parameters, headers and method.
 var requestMutations = []func(*rand.Rand, *request){
 	func(g *rand.Rand, r *request) {
-		r.query.Set("version", pick(g, "", "-1", "0", "99", "1e3", "99999999999999999999", "5 ", "５", "+5", "0x5"))
+		r.query.Set("version", pick(g, "", "-1", "0", "99", strconv.Itoa(g.IntN(1_000_000)), "1e3", "99999999999999999999", "5 ", "５", "+5", "0x5"))
 	},
 	func(g *rand.Rand, r *request) {
 		r.query.Set("certname", pick(g, "", " ", strings.Repeat("x", 1+g.IntN(6000)), "../../etc/passwd", "a\x00b", "\xff\xfe", "ｈｏｓｔ", "a/b\\c:d_e", strings.Repeat("é", 300)))
