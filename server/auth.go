@@ -2,6 +2,7 @@ package server
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -62,14 +63,17 @@ type authorizer struct {
 
 func newAuthorizer(cfg AuthConfig, logger *slog.Logger) (*authorizer, error) {
 	a := &authorizer{openMetrics: cfg.OpenMetrics, logger: logger}
+	var errs []error
 	for _, list := range []struct {
 		path string
 		into **allowlist
 	}{{cfg.Allowlist, &a.all}, {cfg.Submitters, &a.submit}, {cfg.Readers, &a.read}, {cfg.Admins, &a.admin}} {
 		var err error
-		if *list.into, err = readAllowlist(list.path); err != nil {
-			return nil, err
-		}
+		*list.into, err = readAllowlist(list.path)
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
 	}
 	return a, nil
 }

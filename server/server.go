@@ -89,21 +89,21 @@ type Server struct {
 	encrypted net.Listener
 }
 
-// New checks the configuration and reads certificates and allowlists. It does
-// not listen yet.
+// New checks the configuration and reads certificates and allowlists; the
+// error is all that is wrong with them, a line each. It does not listen yet.
 func New(cfg Config) (*Server, error) {
 	if err := cfg.applyDefaults(); err != nil {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, metrics: newMetrics(cfg.Registerer)}
-	var err error
-	if err := s.Reload(); err != nil {
-		return nil, err
-	}
+	err := s.Reload()
 	if cfg.TLS.Listen != "" {
-		if s.tls, err = newTLSState(cfg.TLS, cfg.Now, cfg.Logger); err != nil {
-			return nil, err
-		}
+		var tlsErr error
+		s.tls, tlsErr = newTLSState(cfg.TLS, cfg.Now, cfg.Logger)
+		err = errors.Join(err, tlsErr)
+	}
+	if err != nil {
+		return nil, err
 	}
 	s.Mount(cfg.Handlers)
 	return s, nil
@@ -141,8 +141,8 @@ func (s *Server) Listen() error {
 	defer s.mu.Unlock()
 	if s.cfg.Listen != "" && s.plain == nil {
 		if !s.cfg.AllowCleartext {
-			if err := mustBeLoopback(s.cfg.Listen); err != nil {
-				return err
+			if err := LoopbackOnly(s.cfg.Listen); err != nil {
+				return fmt.Errorf("server: %w", err)
 			}
 		}
 		l, err := net.Listen("tcp", s.cfg.Listen)
@@ -161,14 +161,15 @@ func (s *Server) Listen() error {
 	return nil
 }
 
-// mustBeLoopback refuses an address that other machines can reach.
-func mustBeLoopback(addr string) error {
+// LoopbackOnly refuses an address that other machines can reach: without
+// AllowCleartext, Listen must pass it.
+func LoopbackOnly(addr string) error {
 	tcp, err := net.ResolveTCPAddr("tcp", addr)
 	if err != nil {
-		return fmt.Errorf("server: address %q: %w", addr, err)
+		return fmt.Errorf("%q is no address: %w", addr, err)
 	}
 	if !tcp.IP.IsLoopback() {
-		return fmt.Errorf("server: refusing to serve cleartext on %s, which other machines can reach: "+
+		return fmt.Errorf("refusing to serve cleartext on %s, which other machines can reach: "+
 			"listen on a loopback address, use TLS, or set allow-cleartext = true", addr)
 	}
 	return nil

@@ -116,26 +116,45 @@ func equalStamps(a, b map[string]fileStamp) bool {
 	return true
 }
 
-// load reads the files.
+// load reads the files. The error is all that is wrong.
 func (c TLSConfig) load(now func() time.Time) (*tls.Config, error) {
+	conf := &tls.Config{NextProtos: []string{"http/1.1"}, Time: now}
+	var errs [3]error
+	conf.Certificates, errs[0] = c.keyPair()
+	conf.MinVersion, conf.MaxVersion, errs[1] = versions(c.Protocols)
+	conf.CipherSuites, errs[2] = ciphers(c.Ciphers)
+	err := errors.Join(append(errs[:], c.clientAuth(conf))...)
+	if err != nil {
+		return nil, err
+	}
+	return conf, nil
+}
+
+// keyPair reads the server's own certificate.
+func (c TLSConfig) keyPair() ([]tls.Certificate, error) {
 	if c.Cert == "" || c.Key == "" {
 		return nil, errors.New("server: TLS needs ssl-cert and ssl-key")
 	}
-	cert, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+	cert, certErr := os.ReadFile(c.Cert)
+	key, keyErr := os.ReadFile(c.Key)
+	if certErr != nil {
+		certErr = fmt.Errorf("server: ssl-cert: %w", certErr)
+	}
+	if keyErr != nil {
+		keyErr = fmt.Errorf("server: ssl-key: %w", keyErr)
+	}
+	if err := errors.Join(certErr, keyErr); err != nil {
+		return nil, err
+	}
+	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
 		return nil, fmt.Errorf("server: ssl-cert %s, ssl-key %s: %w", c.Cert, c.Key, err)
 	}
-	conf := &tls.Config{
-		Certificates: []tls.Certificate{cert},
-		NextProtos:   []string{"http/1.1"},
-		Time:         now,
-	}
-	if conf.MinVersion, conf.MaxVersion, err = versions(c.Protocols); err != nil {
-		return nil, err
-	}
-	if conf.CipherSuites, err = ciphers(c.Ciphers); err != nil {
-		return nil, err
-	}
+	return []tls.Certificate{pair}, nil
+}
+
+// clientAuth sets whether clients need certificates, and whose.
+func (c TLSConfig) clientAuth(conf *tls.Config) error {
 	switch c.ClientAuth {
 	case "", "need":
 		conf.ClientAuth = tls.RequireAndVerifyClientCert
@@ -143,14 +162,14 @@ func (c TLSConfig) load(now func() time.Time) (*tls.Config, error) {
 		conf.ClientAuth = tls.VerifyClientCertIfGiven
 	case "none":
 		conf.ClientAuth = tls.NoClientCert
-		return conf, nil
+		return nil
 	default:
-		return nil, fmt.Errorf("server: client-auth is need, want or none, not %q", c.ClientAuth)
+		return fmt.Errorf("server: client-auth is need, want or none, not %q", c.ClientAuth)
 	}
 	if c.CA == "" {
-		return nil, errors.New("server: TLS with client certificates needs ssl-ca-cert")
+		return errors.New("server: TLS with client certificates needs ssl-ca-cert")
 	}
-	return conf, c.clientTrust(conf)
+	return c.clientTrust(conf)
 }
 
 // clientTrust sets who may sign client certificates, and what was revoked.

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -18,22 +17,26 @@ func newConfigCommand() *cobra.Command {
 		Args:  usageArgs(cobra.NoArgs),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newConfigShowCommand())
+	cmd.AddCommand(newConfigShowCommand(), newConfigCheckCommand())
 	return cmd
 }
 
 func newConfigShowCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, changed bool
 	cmd := &cobra.Command{
 		Use:   "show",
 		Short: "Print the effective configuration and where each value comes from",
 		Long: `Print the effective configuration and where each value comes from. It takes the
 flags of 'dalang serve', so that putting "config show" in the place of "serve"
-tells what a server would do.`,
+tells what a server would do.
+
+What is printed is itself a configuration file, which says the same: it can be
+given to --config.`,
 		Args: usageArgs(cobra.NoArgs),
 	}
 	s := addSettings(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&changed, "changed", false, "leave out what is as it is by default")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		loaded, err := s.load(cmd.Flags())
 		if err != nil {
@@ -43,28 +46,11 @@ tells what a server would do.`,
 			fmt.Fprintln(cmd.ErrOrStderr(), "warning:", warning)
 		}
 		if asJSON {
-			return showJSON(cmd.OutOrStdout(), loaded)
+			return showJSON(cmd.OutOrStdout(), loaded, changed)
 		}
-		return showText(cmd.OutOrStdout(), loaded)
+		return loaded.WriteINI(cmd.OutOrStdout(), changed)
 	}
 	return cmd
-}
-
-// showText prints a file that says the same, with origins as comments.
-func showText(w io.Writer, c *config.Loaded) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	section := ""
-	for _, k := range config.Keys() {
-		if k.Section != section {
-			if section != "" {
-				fmt.Fprintln(table)
-			}
-			section = k.Section
-			fmt.Fprintf(table, "[%s]\n", section)
-		}
-		fmt.Fprintf(table, "%s = %s\t; %s\n", k.Name, k.Text(&c.Config), c.Origins[k.String()])
-	}
-	return table.Flush()
 }
 
 // shownSetting is a setting in JSON.
@@ -73,13 +59,16 @@ type shownSetting struct {
 	Origin string `json:"origin"`
 }
 
-func showJSON(w io.Writer, c *config.Loaded) error {
+func showJSON(w io.Writer, c *config.Loaded, changed bool) error {
 	all := map[string]map[string]shownSetting{}
 	for _, k := range config.Keys() {
+		if changed && !c.Said(k.String()) {
+			continue
+		}
 		if all[k.Section] == nil {
 			all[k.Section] = map[string]shownSetting{}
 		}
-		all[k.Section][k.Name] = shownSetting{k.Text(&c.Config), c.Origins[k.String()]}
+		all[k.Section][k.Name] = shownSetting{k.Text(&c.Config), c.Origin(k.String())}
 	}
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")

@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"dalang/cmd/internal/config"
+	"dalang/server"
+	"dalang/store"
 )
 
 // hinted tells where to read about a command that was called wrongly.
@@ -24,7 +26,7 @@ type settings struct {
 
 func addSettings(flags *pflag.FlagSet) *settings {
 	s := &settings{}
-	flags.StringVarP(&s.path, "config", "c", "", "PuppetDB's configuration: a file, or a directory with *.ini files")
+	flags.StringVarP(&s.path, "config", "c", "", "`path` of PuppetDB's configuration: a file, or a directory with *.ini files")
 	flags.StringArrayVar(&s.set, "set", nil, "override a setting of the configuration: `section.key=value`")
 	usage := map[string]string{
 		"data":       "`directory` of queue, dead letter office and database (default \"data\")",
@@ -42,7 +44,8 @@ func addSettings(flags *pflag.FlagSet) *settings {
 	return s
 }
 
-// load makes the effective configuration.
+// load makes the effective configuration. With config.Mistakes in the error,
+// what could be made out is answered too.
 func (s *settings) load(flags *pflag.FlagSet) (*config.Loaded, error) {
 	given := map[string]string{}
 	for _, pair := range s.set {
@@ -57,9 +60,29 @@ func (s *settings) load(flags *pflag.FlagSet) (*config.Loaded, error) {
 			given[key] = f.Value.String()
 		}
 	}
-	loaded, err := config.Load(config.Options{Path: s.path, Env: os.Environ(), Flags: given})
+	loaded, err := config.Load(config.Options{Path: s.path, Env: os.Environ(), Flags: given, Checks: checks()})
 	if err != nil {
-		return nil, &usageError{err}
+		return loaded, &usageError{err}
 	}
 	return loaded, nil
+}
+
+// checks are the rules that other packages have for settings.
+func checks() map[string]func(*config.Config) error {
+	return map[string]func(*config.Config) error{
+		"dalang.listen": func(c *config.Config) error {
+			if c.Dalang.Listen == "" || c.Dalang.AllowCleartext {
+				return nil
+			}
+			return server.LoopbackOnly(c.Dalang.Listen)
+		},
+		"database.facts-blocklist": func(c *config.Config) error {
+			kind := c.Database.FactsBlocklistType
+			if kind != "literal" && kind != "regex" {
+				return nil // a mistake of its own
+			}
+			_, err := store.NewBlocklist(c.Database.FactsBlocklist, kind)
+			return err
+		},
+	}
 }

@@ -49,9 +49,11 @@ type Dalang struct {
 	// Directory of all data: queue, dead letter office, database. Unless it is
 	// set, it is `global.vardir`.
 	Data string `key:"data"`
-	// Serve cleartext on addresses that other machines can reach.
+	// Serve cleartext on addresses that other machines can reach. Also taken in
+	// `jetty`.
 	AllowCleartext bool `key:"allow-cleartext"`
-	// Refuse commands whose body does not match the checksum they came with.
+	// Refuse commands whose body does not match the checksum they came with. Also
+	// taken in `command-processing`.
 	VerifyChecksum bool `key:"verify-checksum"`
 	// Decompressed size a command may have. What is larger goes to the dead
 	// letter office, or is refused where `reject-large-commands` is on.
@@ -181,11 +183,13 @@ type CommandProcessing struct {
 
 // Jetty is PuppetDB's section of the same name.
 type Jetty struct {
-	// Address or name to serve cleartext on. With `port`: see `dalang.listen`.
+	// Address or name to serve cleartext on, with `port`, or without it on port
+	// 8080: see `dalang.listen`.
 	Host string `key:"host"`
 	// Port to serve cleartext on; 0: none.
 	Port int `key:"port"`
-	// Address or name to serve TLS on. With `ssl-port`: see `dalang.tls-listen`.
+	// Address or name to serve TLS on, with `ssl-port`, or without it on port
+	// 8081: see `dalang.tls-listen`.
 	SSLHost string `key:"ssl-host"`
 	// Port to serve TLS on; 0: none.
 	SSLPort int `key:"ssl-port"`

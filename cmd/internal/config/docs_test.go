@@ -41,10 +41,11 @@ Dalang needs no configuration. What it is told comes, the weakest first, from
 3. the environment: ` + "`DALANG_LISTEN`" + ` for ` + "`dalang.listen`" + `, ` + "`DALANG_DATABASE_NODE_TTL`" + ` for ` + "`database.node-ttl`" + `
 4. flags of ` + "`dalang serve`" + `: the ones named below, and ` + "`--set section.key=value`" + ` for every setting
 
-` + "`dalang config show`" + `, with the flags of ` + "`serve`" + `, prints what is in effect and where each value comes from.
+` + "`dalang config show`" + `, with the flags of ` + "`serve`" + `, prints what is in effect and where each value comes from, as a file that
+can be read back; ` + "`--changed`" + ` leaves out the defaults. ` + "`dalang config check`" + ` tells all that is wrong, and starts nothing.
 
 Mistakes in a value, a setting given twice, and unknown settings in Dalang's own sections end the program with
-status 2 and the file and line. Settings of PuppetDB that Dalang has no use for are named in a warning.
+status 2 and the files and lines of all of them. Settings of PuppetDB that Dalang has no use for are named in a warning.
 
 A **duration** is a whole number and one of d, h, m, s, ms: ` + "`14d`" + `. A **size** is a number of bytes, or a whole
 number with KiB, MiB or GiB. A **list** has commas. Section and key names may be in capitals.

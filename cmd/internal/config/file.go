@@ -6,13 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"gopkg.in/ini.v1"
 )
 
-// entry is a line of a file.
+// entry is a setting in a file.
 type entry struct {
 	section, key, value string
 	file                string
@@ -21,30 +20,57 @@ type entry struct {
 
 func (e entry) at() string { return fmt.Sprintf("%s:%d", e.file, e.line) }
 
+func (e entry) id() string { return e.section + "." + e.key }
+
+// mistake is something wrong at a place.
+type mistake struct {
+	file string // empty: not in a file
+	line int    // 0: the file as a whole
+	text string
+}
+
+func (m mistake) String() string {
+	switch {
+	case m.file == "":
+		return m.text
+	case m.line == 0:
+		return m.file + ": " + m.text
+	}
+	return fmt.Sprintf("%s:%d: %s", m.file, m.line, m.text)
+}
+
 // readPath reads a file, or the *.ini files of a directory in the order of
-// their names. A key that is given twice is an error. skipped are files of the
-// directory that PuppetDB would read and Dalang does not.
-func readPath(path string) (entries []entry, skipped []string, err error) {
+// their names. A key that is given twice is a mistake; the first one counts.
+// skipped are files of the directory that PuppetDB would read and Dalang does
+// not.
+func readPath(path string) (entries []entry, skipped []string, wrong []mistake) {
 	files, skipped, err := listFiles(path)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, []mistake{{text: err.Error()}}
 	}
 	seen := map[string]entry{}
 	for _, file := range files {
-		list, err := readFile(file)
+		data, err := os.ReadFile(file)
 		if err != nil {
-			return nil, nil, err
+			wrong = append(wrong, mistake{text: fmt.Sprintf("configuration: %v", err)})
+			continue
 		}
+		list, bad := parse(file, data)
+		wrong = append(wrong, bad...)
 		for _, e := range list {
-			id := e.section + "." + e.key
-			if first, ok := seen[id]; ok {
-				return nil, nil, fmt.Errorf("%s: %s is given twice: also at %s", e.at(), id, first.at())
+			if first, ok := seen[e.id()]; ok {
+				also := "also at " + first.at()
+				if first.file == e.file {
+					also = fmt.Sprintf("also at line %d", first.line)
+				}
+				wrong = append(wrong, mistake{e.file, e.line, fmt.Sprintf("%s is given twice: %s", e.id(), also)})
+				continue
 			}
-			seen[id] = e
+			seen[e.id()] = e
+			entries = append(entries, e)
 		}
-		entries = append(entries, list...)
 	}
-	return entries, skipped, nil
+	return entries, skipped, wrong
 }
 
 func listFiles(path string) (files, skipped []string, err error) {
@@ -70,71 +96,71 @@ func listFiles(path string) (files, skipped []string, err error) {
 	return files, skipped, nil
 }
 
-func readFile(file string) ([]entry, error) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("configuration: %w", err)
-	}
-	return parse(file, data)
-}
-
-// parse reads the text of a file. Section and key names are lower-cased, as
-// PuppetDB does. A # or ; in a value belongs to it.
-func parse(file string, data []byte) ([]entry, error) {
-	f, err := ini.LoadSources(ini.LoadOptions{
-		Insensitive: true, IgnoreInlineComment: true, IgnoreContinuation: true, AllowShadows: true,
-		UnescapeValueCommentSymbols: false,
-	}, data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	where := positions(data)
-	var entries []entry
-	for _, section := range f.Sections() {
-		for _, key := range section.Keys() {
-			id := position{strings.ToLower(section.Name()), strings.ToLower(key.Name())}
-			lines := where[id]
-			e := entry{section: id.section, key: id.key, value: key.Value(), file: file}
-			if len(lines) > 0 {
-				e.line = lines[0]
-			}
-			if len(lines) > 1 {
-				return nil, fmt.Errorf("%s:%d: %s.%s is given twice: also at line %d", file, lines[1], e.section, e.key, lines[0])
-			}
-			if id.section == "default" {
-				return nil, fmt.Errorf("%s: %s stands before the first [section]", e.at(), e.key)
-			}
-			entries = append(entries, e)
-		}
-	}
-	slices.SortFunc(entries, func(a, b entry) int { return a.line - b.line })
-	return entries, nil
-}
-
-type position struct{ section, key string }
-
-// positions finds the lines of keys, which the ini library does not tell.
-func positions(data []byte) map[position][]int {
-	where := map[position][]int{}
-	section := "default"
+// parse reads the text of a file, and finds all lines that are at fault. It
+// gives the ini library a line at a time, for the library does not tell where
+// things stand and ends at the first mistake. Section and key names are
+// lower-cased, as PuppetDB does. A # or ; in a value belongs to it.
+func parse(file string, data []byte) (entries []entry, wrong []mistake) {
+	section := ""
 	lines := bufio.NewScanner(bytes.NewReader(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))))
 	lines.Buffer(nil, len(data)+1)
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())
+		if line == "" || line[0] == '#' || line[0] == ';' {
+			continue
+		}
+		e, err := parseLine(line)
 		switch {
-		case line == "" || line[0] == '#' || line[0] == ';':
-		case line[0] == '[':
-			if end := strings.LastIndexByte(line, ']'); end > 0 {
-				section = strings.ToLower(strings.TrimSpace(line[1:end]))
-			}
+		case err != nil:
+			wrong = append(wrong, mistake{file, n, err.Error()})
+		case e.key == "":
+			section = e.section
+		case section == "":
+			wrong = append(wrong, mistake{file, n, e.key + " stands before the first [section]"})
 		default:
-			key, _, _ := strings.Cut(line, "=")
-			if i := strings.IndexByte(key, ':'); i >= 0 {
-				key = key[:i]
-			}
-			id := position{section, strings.ToLower(strings.Trim(strings.TrimSpace(key), "\"`"))}
-			where[id] = append(where[id], n)
+			e.section, e.file, e.line = section, file, n
+			entries = append(entries, e)
 		}
 	}
-	return where
+	return entries, wrong
+}
+
+// parseLine reads "[section]", which has no key, or "key = value", which has no
+// section.
+func parseLine(line string) (entry, error) {
+	f, err := ini.LoadSources(ini.LoadOptions{
+		Insensitive: true, IgnoreInlineComment: true, IgnoreContinuation: true,
+	}, []byte(line))
+	if err != nil {
+		return entry{}, syntaxError(line)
+	}
+	sections := f.Sections()
+	last := sections[len(sections)-1]
+	if line[0] == '[' {
+		if last.Name() == "" {
+			return entry{}, syntaxError(line)
+		}
+		return entry{section: strings.ToLower(last.Name())}, nil
+	}
+	keys := last.Keys()
+	if len(keys) != 1 || keys[0].Name() == "" {
+		return entry{}, syntaxError(line)
+	}
+	return entry{key: strings.ToLower(keys[0].Name()), value: keys[0].Value()}, nil
+}
+
+// syntaxError says what the line should have been; the library's words are for
+// programmers.
+func syntaxError(line string) error {
+	shown := line
+	if r := []rune(line); len(r) > 40 {
+		shown = string(r[:40]) + "…"
+	}
+	switch {
+	case line[0] == '[' && strings.Contains(line, "]"):
+		return fmt.Errorf("%q is no [section]: it has no name", shown)
+	case line[0] == '[':
+		return fmt.Errorf("%q is no [section]: the ] is missing", shown)
+	}
+	return fmt.Errorf("%q is neither key = value nor [section]", shown)
 }

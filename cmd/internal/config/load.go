@@ -1,12 +1,10 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
-	"net"
+	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -15,86 +13,137 @@ import (
 type Options struct {
 	Path  string            // a file, or a directory of *.ini files
 	Env   []string          // os.Environ()
-	Flags map[string]string // values by section.key; see Flag
+	Flags map[string]string // values by section.key; see Flags
+	// Checks are rules that other packages have for values, by the key that
+	// they are about. They see the whole configuration.
+	Checks map[string]func(*Config) error
 }
 
 // Loaded is an effective configuration.
 type Loaded struct {
 	Config
-	// Origins tell where values come from, by section.key: "default", a file
-	// with its line, a variable, a flag, or another key.
-	Origins map[string]string
 	// Warnings are for the operator, a line each.
 	Warnings []string
+
+	sources map[string]source // by section.key
+	wrong   []mistake
+	bad     map[string]bool // keys with a mistake: what follows from them is not looked at
 }
 
-const originDefault = "default"
+// Mistakes is all that is wrong with a configuration, a line each: first what
+// is in files, in the order of files and lines.
+type Mistakes []string
 
-// Load makes the effective configuration. It answers all mistakes it finds.
+func (m Mistakes) Error() string { return strings.Join(m, "\n") }
+
+// Load makes the effective configuration. The error is Mistakes; what could be
+// made out is answered all the same, for its warnings.
 func Load(o Options) (*Loaded, error) {
-	l := &Loaded{Config: Default(), Origins: map[string]string{}}
+	l := &Loaded{Config: Default(), sources: map[string]source{}, bad: map[string]bool{}}
 	keys := map[string]Key{}
 	for _, k := range Keys() {
 		keys[k.String()] = k
-		l.Origins[k.String()] = originDefault
 	}
-	var errs []error
+	var order []string // of files
 	if o.Path != "" {
-		errs = append(errs, l.files(o.Path, keys))
+		order = l.files(o.Path, keys)
 	}
-	errs = append(errs, l.env(o.Env, keys), l.flags(o.Flags, keys))
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
+	l.env(o.Env, keys)
+	l.flags(o.Flags, keys)
 	l.derive()
-	if err := l.validate(); err != nil {
-		return nil, err
+	l.validate()
+	for _, key := range slices.Sorted(maps.Keys(o.Checks)) {
+		if err := o.Checks[key](&l.Config); err != nil {
+			l.check(false, key, "%v", err)
+		}
 	}
-	return l, nil
+	if l.wrong == nil {
+		return l, nil
+	}
+	return l, l.mistakes(order)
+}
+
+// mistakes sorts them by file and line; the rest comes last, as it was found.
+func (l *Loaded) mistakes(order []string) Mistakes {
+	rank := func(m mistake) int {
+		if i := slices.Index(order, m.file); i >= 0 {
+			return i
+		}
+		return len(order)
+	}
+	slices.SortStableFunc(l.wrong, func(a, b mistake) int {
+		if d := rank(a) - rank(b); d != 0 {
+			return d
+		}
+		return a.line - b.line
+	})
+	var all Mistakes
+	for _, m := range l.wrong {
+		all = append(all, m.String())
+	}
+	return all
 }
 
 func (l *Loaded) warn(format string, args ...any) {
 	l.Warnings = append(l.Warnings, fmt.Sprintf(format, args...))
 }
 
-func (l *Loaded) files(path string, keys map[string]Key) error {
-	entries, skipped, err := readPath(path)
-	if err != nil {
-		return err
+// set gives a key a value; a value of the wrong form is a mistake.
+func (l *Loaded) set(k Key, value string, from source, called string) {
+	l.sources[k.String()] = from
+	err := k.set(&l.Config, value)
+	if err == nil {
+		return
 	}
+	l.bad[k.String()] = true
+	l.wrong = append(l.wrong, mistake{from.file, from.line, from.text(called, err.Error())})
+}
+
+// files reads the files and answers their names in order.
+func (l *Loaded) files(path string, keys map[string]Key) (order []string) {
+	entries, skipped, wrong := readPath(path)
+	l.wrong = append(l.wrong, wrong...)
 	for _, file := range skipped {
 		l.warn("%s is not read: Dalang reads *.ini files", file)
 	}
-	var errs []error
+	for _, m := range wrong {
+		order = append(order, m.file)
+	}
+	for _, e := range entries {
+		order = append(order, e.file)
+	}
 	gone := map[string]bool{}
 	for _, e := range entries {
-		if name, ok := renamed(e.section, e.key); ok {
-			if other := slices.IndexFunc(entries, func(o entry) bool { return o.section == e.section && o.key == name }); other >= 0 {
-				errs = append(errs, fmt.Errorf("%s: %s is the old name of %s, which is given at %s", e.at(), e.key, name, entries[other].at()))
+		id, called := e.id(), e.id()
+		if name, kind := otherName(id); kind != sameName {
+			if other := slices.IndexFunc(entries, func(o entry) bool { return o.id() == name }); other >= 0 {
+				l.wrong = append(l.wrong, mistake{e.file, e.line,
+					fmt.Sprintf("%s is %s of %s, which is given at %s", id, kind, name, entries[other].at())})
 				continue
 			}
-			l.warn("%s: %s.%s is now called %s", e.at(), e.section, e.key, name)
-			e.key = name
+			if kind == oldName {
+				l.warn("%s: %s is now called %s", e.at(), id, name)
+			}
+			id = name
 		}
-		k, known := keys[e.section+"."+e.key]
+		k, known := keys[id]
 		if !known {
-			errs = append(errs, l.unknown(e, keys, gone))
+			l.unknown(e, keys, gone)
 			continue
 		}
-		if err := k.set(&l.Config, e.value); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %s: %w", e.at(), k, err))
-		}
-		l.Origins[k.String()] = e.at()
+		l.set(k, e.value, source{file: e.file, line: e.line}, called)
 	}
-	return errors.Join(errs...)
+	slices.Sort(order) // as readPath reads them
+	return slices.Compact(order)
 }
 
 // unknown refuses a mistake in a section of ours and warns of the rest, once
 // by name.
-func (l *Loaded) unknown(e entry, keys map[string]Key, warned map[string]bool) error {
-	name := e.section + "." + e.key
+func (l *Loaded) unknown(e entry, keys map[string]Key, warned map[string]bool) {
+	name := e.id()
 	if ours(e.section) {
-		return fmt.Errorf("%s: unknown setting %s%s", e.at(), name, suggestion(e, keys))
+		l.wrong = append(l.wrong, mistake{e.file, e.line, fmt.Sprintf("unknown setting %s%s", name, suggestion(e, keys))})
+		return
 	}
 	reason, ok := retired(e.section, e.key)
 	switch {
@@ -111,7 +160,6 @@ func (l *Loaded) unknown(e entry, keys map[string]Key, warned map[string]bool) e
 		warned[name] = true
 		l.warn("%s: %s is ignored: %s", e.at(), name, reason)
 	}
-	return nil
 }
 
 func sectionKnown(section string, keys map[string]Key) bool {
@@ -123,8 +171,7 @@ func sectionKnown(section string, keys map[string]Key) bool {
 	return false
 }
 
-// suggestion names a key of the section that shares a long part with the
-// unknown one.
+// suggestion names the keys of the section.
 func suggestion(e entry, keys map[string]Key) string {
 	var known []string
 	for _, k := range keys {
@@ -146,12 +193,11 @@ func foreign(name string) bool {
 	return false
 }
 
-func (l *Loaded) env(environ []string, keys map[string]Key) error {
+func (l *Loaded) env(environ []string, keys map[string]Key) {
 	byEnv := map[string]Key{}
 	for _, k := range keys {
 		byEnv[k.Env()] = k
 	}
-	var errs []error
 	for _, pair := range environ {
 		name, value, _ := strings.Cut(pair, "=")
 		if !strings.HasPrefix(name, "DALANG_") || foreign(name) {
@@ -162,107 +208,23 @@ func (l *Loaded) env(environ []string, keys map[string]Key) error {
 			l.warn("environment variable %s is ignored: there is no such setting", name)
 			continue
 		}
-		if err := k.set(&l.Config, value); err != nil {
-			errs = append(errs, fmt.Errorf("environment variable %s: %w", name, err))
-		}
-		l.Origins[k.String()] = "environment variable " + name
+		l.set(k, value, source{name: "environment variable " + name}, k.String())
 	}
-	return errors.Join(errs...)
 }
 
-func (l *Loaded) flags(flags map[string]string, keys map[string]Key) error {
-	var errs []error
-	for name, value := range flags {
-		k, ok := keys[name]
+func (l *Loaded) flags(flags map[string]string, keys map[string]Key) {
+	for _, name := range slices.Sorted(maps.Keys(flags)) {
+		key := name
+		if other, kind := otherName(name); kind != sameName {
+			key = other
+		}
+		k, ok := keys[key]
 		if !ok {
-			errs = append(errs, fmt.Errorf("there is no setting %q; `dalang config show` lists them", name))
+			l.wrong = append(l.wrong, mistake{text: fmt.Sprintf("there is no setting %q; `dalang config show` lists them", name)})
 			continue
 		}
-		if err := k.set(&l.Config, value); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", FlagName(name), err))
-		}
-		l.Origins[name] = FlagName(name)
+		l.set(k, flags[name], source{name: FlagName(name)}, k.String())
 	}
-	return errors.Join(errs...)
-}
-
-func (l *Loaded) isDefault(key string) bool { return l.Origins[key] == originDefault }
-
-// derive fills in settings whose default is another setting.
-func (l *Loaded) derive() {
-	c := &l.Config
-	from := func(key, other string, do func()) {
-		if l.isDefault(key) && !l.isDefault(other) {
-			do()
-			l.Origins[key] = fmt.Sprintf("%s (%s)", other, l.Origins[other])
-		}
-	}
-	from("dalang.tls-listen", "jetty.ssl-port", func() { c.Dalang.TLSListen = address(c.Jetty.SSLHost, c.Jetty.SSLPort) })
-	from("dalang.listen", "jetty.port", func() { c.Dalang.Listen = address(c.Jetty.Host, c.Jetty.Port) })
-	from("dalang.data", "global.vardir", func() { c.Dalang.Data = c.Global.Vardir })
-	if !l.isDefault("jetty.ssl-port") {
-		from("dalang.listen", "jetty.ssl-port", func() { c.Dalang.Listen = "" })
-	}
-	if c.Dalang.Listen == "none" {
-		c.Dalang.Listen = ""
-	}
-	from("database.resource-events-ttl", "database.report-ttl", func() { c.Database.ResourceEventsTTL = c.Database.ReportTTL })
-	d := &c.Database
-	for key, into := range map[string]*Minutes{
-		"expire-nodes": &d.GCIntervalExpireNodes, "purge-nodes": &d.GCIntervalPurgeNodes, "purge-reports": &d.GCIntervalPurgeReports,
-		"packages": &d.GCIntervalPackages, "catalogs": &d.GCIntervalCatalogs,
-	} {
-		from("database.gc-interval-"+key, "database.gc-interval", func() { *into = d.GCInterval })
-	}
-	from("database.gc-interval-fact-paths", "database.gc-interval", func() { d.GCIntervalFactPaths = max(d.GCInterval, 24*60) })
-	if d.GCInterval == 0 { // PuppetDB: no garbage collection at all
-		for _, into := range []*Minutes{&d.GCIntervalExpireNodes, &d.GCIntervalPurgeNodes, &d.GCIntervalPurgeReports,
-			&d.GCIntervalPackages, &d.GCIntervalCatalogs, &d.GCIntervalFactPaths} {
-			*into = 0
-		}
-	}
-}
-
-// address joins host and port; a port of 0 is no address.
-func address(host string, port int) string {
-	if port == 0 {
-		return ""
-	}
-	return net.JoinHostPort(host, strconv.Itoa(port))
-}
-
-// validate finds what is wrong with values together, or beyond their form.
-func (l *Loaded) validate() error {
-	c := &l.Config
-	var errs []error
-	check := func(ok bool, key, format string, args ...any) {
-		if !ok {
-			errs = append(errs, fmt.Errorf("%s: %s (%s)", key, fmt.Sprintf(format, args...), l.Origins[key]))
-		}
-	}
-	oneOf := func(key, value string, of ...string) {
-		check(slices.Contains(of, value), key, "%q is not one of %s", value, strings.Join(of, ", "))
-	}
-	check(c.Dalang.Listen != "" || c.Dalang.TLSListen != "", "dalang.listen", "neither a cleartext nor a TLS address to listen on")
-	check(c.Dalang.Data != "", "dalang.data", "must not be empty")
-	check(c.Dalang.MaxBody > 0, "dalang.max-body", "must be more than 0")
-	check(c.Dalang.MaxOldFormat > 0, "dalang.max-old-format", "must be more than 0")
-	check(c.Queue.BatchCommands > 0, "queue.batch-commands", "must be more than 0")
-	check(c.Queue.BatchBytes > 0, "queue.batch-bytes", "must be more than 0")
-	check(c.Query.MaxConcurrent > 0, "query.max-concurrent", "must be more than 0")
-	check(c.Developer.MaxEnqueued > 0, "developer.max-enqueued", "must be more than 0")
-	check(c.Database.ResourceEventsTTL <= c.Database.ReportTTL, "database.resource-events-ttl",
-		`The "database" resource-events-ttl must not be longer than report-ttl`)
-	oneOf("log.format", c.Log.Format, "text", "json")
-	oneOf("log.level", strings.ToLower(c.Log.Level), "debug", "info", "warn", "error")
-	oneOf("database.facts-blocklist-type", c.Database.FactsBlocklistType, "literal", "regex")
-	oneOf("jetty.client-auth", c.Jetty.ClientAuth, "need", "want", "none")
-	if c.Dalang.TLSListen != "" {
-		check(c.Jetty.SSLCert != "", "jetty.ssl-cert", "TLS needs a certificate")
-		check(c.Jetty.SSLKey != "", "jetty.ssl-key", "TLS needs a key")
-		check(c.Jetty.SSLCACert != "" || c.Jetty.ClientAuth == "none", "jetty.ssl-ca-cert", "client-auth %s needs it", c.Jetty.ClientAuth)
-	}
-	return errors.Join(errs...)
 }
 
 // LogLevel is log.level for slog.

@@ -73,15 +73,27 @@ func postgres() map[string]string {
 	return reasons
 }
 
-// renamed are old names of keys.
-func renamed(section, key string) (string, bool) {
-	switch section + "." + key {
+// Kinds of names that a setting has beside its own.
+const (
+	sameName  = ""
+	oldName   = "the old name"
+	aliasName = "another name"
+)
+
+// otherName finds the setting that goes by another name: PuppetDB's old ones,
+// and Dalang's settings in those sections of PuppetDB where one looks for them.
+func otherName(id string) (key, kind string) {
+	switch id {
 	case "database.facts-blacklist":
-		return "facts-blocklist", true
+		return "database.facts-blocklist", oldName
 	case "database.facts-blacklist-type":
-		return "facts-blocklist-type", true
+		return "database.facts-blocklist-type", oldName
 	case "puppetdb.certificate-whitelist":
-		return "certificate-allowlist", true
+		return "puppetdb.certificate-allowlist", oldName
+	case "command-processing.verify-checksum":
+		return "dalang.verify-checksum", aliasName
+	case "jetty.allow-cleartext":
+		return "dalang.allow-cleartext", aliasName
 	}
-	return "", false
+	return id, sameName
 }

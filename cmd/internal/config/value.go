@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Duration is a whole number and one of d, h, m, s, ms: 14d.
@@ -146,6 +147,9 @@ func (l List) MarshalText() ([]byte, error) { return []byte(strings.Join(l, ", "
 // set reads text into a field of Config.
 func set(field reflect.Value, text string) error {
 	text = strings.TrimSpace(text)
+	if strings.ContainsFunc(text, unicode.IsControl) {
+		return fmt.Errorf("%q holds a control character", text)
+	}
 	if u, ok := field.Addr().Interface().(encoding.TextUnmarshaler); ok {
 		return u.UnmarshalText([]byte(text))
 	}
