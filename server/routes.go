@@ -23,17 +23,16 @@ type Handlers struct {
 // Router is somebody with routes of his own.
 type Router interface{ Routes() []pdb.Route }
 
-var (
-	get      = []string{http.MethodGet, http.MethodHead}
-	getPost  = []string{http.MethodGet, http.MethodHead, http.MethodPost}
-	post     = []string{http.MethodPost}
-	anything []string // upstream answers most routes to any method
-)
-
 // Table is THE route table: every route of h, in the order in which they are
 // tried. docs/api names each of them.
 func Table(h Handlers) []pdb.Route {
-	var t []pdb.Route
+	var (
+		t        []pdb.Route
+		get      = []string{http.MethodGet, http.MethodHead}
+		getPost  = []string{http.MethodGet, http.MethodHead, http.MethodPost}
+		post     = []string{http.MethodPost}
+		anything []string // upstream answers most routes to any method
+	)
 	add := func(methods []string, path string, handle func(http.ResponseWriter, *http.Request) error, doc string) {
 		t = append(t, pdb.Route{Methods: methods, Path: path, Handle: handle, Doc: doc})
 	}

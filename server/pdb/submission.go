@@ -293,8 +293,8 @@ func (raw *rawSubmission) invalid(format string, args ...any) *Problem {
 }
 
 var (
-	required = []string{"certname", "version", "command"}
-	allowed  = []string{"checksum", "secondsToWaitForCompletion", "certname", "command", "version", "producer-timestamp"}
+	required = [...]string{"certname", "version", "command"}
+	allowed  = [...]string{"checksum", "secondsToWaitForCompletion", "certname", "command", "version", "producer-timestamp"}
 )
 
 // validate is spec §1.4: the first failure wins.
@@ -306,7 +306,7 @@ func (raw *rawSubmission) validate() (commands.Submission, error) {
 		}
 	}
 	for _, k := range raw.keys {
-		if !slices.Contains(allowed, k) {
+		if !slices.Contains(allowed[:], k) {
 			unknown = append(unknown, k)
 		}
 	}

@@ -15,10 +15,21 @@ import (
 // Duration is a whole number and one of d, h, m, s, ms: 14d.
 type Duration time.Duration
 
-var (
-	durationForm  = regexp.MustCompile(`^([0-9]+)(d|h|m|s|ms)$`)
-	durationUnits = map[string]time.Duration{"d": day, "h": time.Hour, "m": time.Minute, "s": time.Second, "ms": time.Millisecond}
-)
+var durationForm = regexp.MustCompile(`^([0-9]+)(d|h|m|s|ms)$`)
+
+func durationUnit(name string) time.Duration {
+	switch name {
+	case "d":
+		return day
+	case "h":
+		return time.Hour
+	case "m":
+		return time.Minute
+	case "s":
+		return time.Second
+	}
+	return time.Millisecond
+}
 
 // UnmarshalText reads a duration.
 func (d *Duration) UnmarshalText(text []byte) error {
@@ -27,7 +38,7 @@ func (d *Duration) UnmarshalText(text []byte) error {
 		return fmt.Errorf("%q is not a duration: a whole number and one of d, h, m, s, ms, such as 14d", text)
 	}
 	n, err := strconv.ParseInt(m[1], 10, 64)
-	unit := durationUnits[m[2]]
+	unit := durationUnit(m[2])
 	if err != nil || n > int64(math.MaxInt64/unit) {
 		return fmt.Errorf("%q is too long a duration", text)
 	}
@@ -38,8 +49,8 @@ func (d *Duration) UnmarshalText(text []byte) error {
 // MarshalText writes a duration in the largest unit that divides it.
 func (d Duration) MarshalText() ([]byte, error) {
 	for _, unit := range []string{"d", "h", "m", "s"} {
-		if v := time.Duration(d); v != 0 && v%durationUnits[unit] == 0 {
-			return fmt.Appendf(nil, "%d%s", v/durationUnits[unit], unit), nil
+		if v, size := time.Duration(d), durationUnit(unit); v != 0 && v%size == 0 {
+			return fmt.Appendf(nil, "%d%s", v/size, unit), nil
 		}
 	}
 	if d == 0 {
@@ -51,13 +62,26 @@ func (d Duration) MarshalText() ([]byte, error) {
 // Size is a number of bytes: 16777216, 16MiB, 64KiB, 1GiB.
 type Size int64
 
-var (
-	sizeForm  = regexp.MustCompile(`(?i)^([0-9]+) *(|b|kb|mb|gb|k|m|g|kib|mib|gib)$`)
-	sizeUnits = map[string]int64{
-		"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9,
-		"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30,
+var sizeForm = regexp.MustCompile(`(?i)^([0-9]+) *(|b|kb|mb|gb|k|m|g|kib|mib|gib)$`)
+
+// sizeUnit knows the units of sizeForm, in lower case.
+func sizeUnit(name string) int64 {
+	switch name {
+	case "kb":
+		return 1e3
+	case "mb":
+		return 1e6
+	case "gb":
+		return 1e9
+	case "k", "kib":
+		return 1 << 10
+	case "m", "mib":
+		return 1 << 20
+	case "g", "gib":
+		return 1 << 30
 	}
-)
+	return 1
+}
 
 // UnmarshalText reads a size.
 func (s *Size) UnmarshalText(text []byte) error {
@@ -66,7 +90,7 @@ func (s *Size) UnmarshalText(text []byte) error {
 		return fmt.Errorf("%q is not a size: bytes, or a whole number with KiB, MiB or GiB", text)
 	}
 	n, err := strconv.ParseInt(m[1], 10, 64)
-	unit := sizeUnits[strings.ToLower(m[2])]
+	unit := sizeUnit(strings.ToLower(m[2]))
 	if err != nil || n > math.MaxInt64/unit {
 		return fmt.Errorf("%q is too large a size", text)
 	}
@@ -77,7 +101,7 @@ func (s *Size) UnmarshalText(text []byte) error {
 // MarshalText writes a size in the largest unit that divides it.
 func (s Size) MarshalText() ([]byte, error) {
 	for _, unit := range []string{"GiB", "MiB", "KiB"} {
-		if n := sizeUnits[strings.ToLower(unit)]; s != 0 && int64(s)%n == 0 {
+		if n := sizeUnit(strings.ToLower(unit)); s != 0 && int64(s)%n == 0 {
 			return fmt.Appendf(nil, "%d%s", int64(s)/n, unit), nil
 		}
 	}

@@ -98,22 +98,48 @@ func TestDocsMetrics(t *testing.T) {
 	}
 }
 
-// TestDocsAreLinked wants every page reachable from the README.
+// TestDocsAreLinked wants README.md to link every page in docs/, and every page
+// below it to be reachable from there.
 func TestDocsAreLinked(t *testing.T) {
 	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
 	require.NoError(t, err)
-	pages, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	direct, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
 	require.NoError(t, err)
-	for _, page := range pages {
-		if name := filepath.Base(page); !strings.Contains(string(readme), "docs/"+name) {
+	for _, page := range direct {
+		if name := filepath.Base(page); !strings.Contains(string(readme), "(docs/"+name+")") {
 			t.Errorf("README.md does not link docs/%s", name)
+		}
+	}
+	reached := map[string]bool{}
+	var follow func(page string)
+	follow = func(page string) {
+		if reached[page] || filepath.Ext(page) != ".md" {
+			return
+		}
+		text, err := os.ReadFile(page)
+		if err != nil {
+			return // told by TestLinks
+		}
+		reached[page] = true
+		for _, m := range link().FindAllStringSubmatch(string(text), -1) {
+			follow(filepath.Join(filepath.Dir(page), m[1]))
+		}
+	}
+	follow(filepath.Join(root, "README.md"))
+	below, err := filepath.Glob(filepath.Join(root, "docs", "*", "*.md"))
+	require.NoError(t, err)
+	for _, page := range below {
+		if !reached[page] {
+			t.Errorf("no link leads from README.md to %s", strings.TrimPrefix(page, root+"/"))
 		}
 	}
 }
 
+// link is a relative link in Markdown.
+func link() *regexp.Regexp { return regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`) }
+
 // TestLinks wants relative links in Markdown to lead somewhere.
 func TestLinks(t *testing.T) {
-	link := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
 	pages := []string{filepath.Join(root, "README.md")}
 	for _, pattern := range []string{"*.md", "*/*.md"} {
 		more, err := filepath.Glob(filepath.Join(root, "docs", pattern))
@@ -123,7 +149,7 @@ func TestLinks(t *testing.T) {
 	for _, page := range pages {
 		text, err := os.ReadFile(page)
 		require.NoError(t, err)
-		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+		for _, m := range link().FindAllStringSubmatch(string(text), -1) {
 			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
 				t.Errorf("%s links to %s, which is not there", page, m[1])
 			}

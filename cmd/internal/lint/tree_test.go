@@ -56,21 +56,29 @@ func tree(t *testing.T) []*source {
 		if filepath.Ext(path) != ".go" {
 			return nil
 		}
-		s := &source{set: token.NewFileSet()}
 		rel, err := filepath.Rel(root, path)
 		if err != nil {
 			return err
 		}
-		s.path = filepath.ToSlash(rel)
-		if s.text, err = os.ReadFile(path); err != nil {
+		text, err := os.ReadFile(path)
+		if err != nil {
 			return err
 		}
-		s.file, err = parser.ParseFile(s.set, s.path, s.text, parser.ParseComments)
-		all = append(all, s)
-		return err
+		all = append(all, parsed(t, rel, string(text)))
+		return nil
 	}))
 	require.NotEmpty(t, all)
 	return all
+}
+
+// parsed reads the text of one file.
+func parsed(t *testing.T, path, text string) *source {
+	t.Helper()
+	s := &source{path: filepath.ToSlash(path), text: []byte(text), set: token.NewFileSet()}
+	var err error
+	s.file, err = parser.ParseFile(s.set, s.path, s.text, parser.ParseComments)
+	require.NoError(t, err)
+	return s
 }
 
 func TestFormat(t *testing.T) {

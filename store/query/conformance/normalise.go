@@ -104,7 +104,7 @@ func (n normaliser) norm(v any, path []string) any {
 	return v
 }
 
-var shapes = []struct {
+var shapes = [...]struct {
 	name string
 	rx   *regexp.Regexp
 }{
