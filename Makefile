@@ -25,11 +25,8 @@ unit: ## the tests without the race detector
 	$(GO) test ./...
 
 .PHONY: race
-race: ## the tests of what runs concurrently, with the race detector
+race: ## the same with the race detector: what runs concurrently, then the whole against a program built with it
 	$(GO) test -race -short ./commands/... ./dlo/... ./server/... ./store/...
-
-.PHONY: race-program
-race-program: ## the tests of the whole, against a program built with the race detector
 	GOFLAGS=-race DALANG_HOSTILE_REQUESTS=1000 $(GO) test -count=1 ./cmd/internal/takeover ./cmd/internal/conformance ./cmd/internal/crash ./cmd/internal/hostile
 
 .PHONY: lint
@@ -65,8 +62,13 @@ fuzz: ## every fuzz target for FUZZTIME (30s)
 docs: ## write the generated pages anew: docs/{configuration,cli,metrics,api/routes}.md
 	$(GO) test -count=1 -run '^TestDocs(Routes|Metrics)?$$' ./cmd/internal/config ./cmd/internal/lint ./cmd/dalang -update
 
+.PHONY: golden
+golden: ## write all goldens anew, and what the examples in docs/ print; look at the diff
+	$(GO) test -count=1 $$(grep -rl 'flag.Bool("update"' --include=*_test.go . | xargs -n 1 dirname | sort -u) -update
+
 .PHONY: verify
-verify: test acceptance ## what .ci/run runs
+verify: docs ## write the generated pages anew and fail when that changes them
+	git diff --exit-code -- $$(grep -rl 'by `make docs`. Do not edit.' docs)
 
 .PHONY: clean
 clean: ## remove what was built; data stays

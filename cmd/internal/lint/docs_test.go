@@ -169,3 +169,19 @@ func TestDocsSpeakOfRealMetrics(t *testing.T) {
 		}
 	}
 }
+
+// TestMakefileExplainsItself: `make help` lists the targets that have a ##.
+func TestMakefileExplainsItself(t *testing.T) {
+	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	require.NoError(t, err)
+	targets := regexp.MustCompile(`(?m)^([A-Za-z0-9_-]+):(?:[^=].*)?$`).FindAllStringSubmatch(string(makefile), -1)
+	require.NotEmpty(t, targets)
+	for _, m := range targets {
+		if !regexp.MustCompile(`^[a-z-]+:.*? ## .`).MatchString(m[0]) {
+			t.Errorf("Makefile: target %s says nothing about itself, or has a name that `make help` does not list", m[1])
+		}
+		if !strings.Contains(string(makefile), "\n.PHONY: "+m[1]+"\n") {
+			t.Errorf("Makefile: target %s is not .PHONY", m[1])
+		}
+	}
+}
