@@ -16,7 +16,7 @@ func (p *Processor) commitLoop(ctx, flight context.Context) {
 		batch := p.gather(first)
 		p.commit(ctx, flight, batch)
 		for _, w := range batch {
-			p.ahead.Release(w.bytes)
+			p.release(w)
 		}
 	}
 }

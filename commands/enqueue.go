@@ -100,7 +100,8 @@ func (b *submittedBody) WriteTo(w io.Writer) (int64, error) {
 	}
 	defer leave()
 	tee.r = b.Body
-	digest := wireformat.NewDigest(b.Command, b.Version, b.Certname)
+	form := wireformat.DigestForm(b.processor.form.Load())
+	digest := wireformat.NewDigest(form, b.Command, b.Version, b.Certname)
 	err = b.digest(tee, digest)
 	var bad *wireformat.Error
 	switch {
@@ -118,13 +119,60 @@ func (b *submittedBody) WriteTo(w io.Writer) (int64, error) {
 	if _, err := io.Copy(io.Discard, tee); err != nil { // what follows the gzip member
 		return tee.n, err
 	}
-	if digest.Matches(b.Checksum) {
+	computed := digest.End()
+	if wireformat.SameDigest(b.Checksum, computed) {
 		return tee.n, nil
 	}
-	if same, err := b.pythonMatches(w); same || err != nil {
-		return tee.n, err
+	return tee.n, b.otherForms(w, form.Other(), computed)
+}
+
+// otherForms tries what else a right checksum may be computed of; computed is
+// what the first form gave.
+func (b *submittedBody) otherForms(w io.Writer, form wireformat.DigestForm, computed string) error {
+	digest := wireformat.NewDigest(form, b.Command, b.Version, b.Certname)
+	if err := b.again(w, digest); err != nil {
+		return err
 	}
-	return tee.n, &ChecksumError{Expected: b.Checksum, Computed: digest.Sum()}
+	other := digest.End()
+	if wireformat.SameDigest(b.Checksum, other) {
+		b.processor.form.Store(int32(form))
+		return nil
+	}
+	if b.plain == nil {
+		whole := &bytes.Buffer{}
+		if err := b.again(w, whole); err != nil {
+			return err
+		}
+		b.plain = whole.Bytes()
+	}
+	if sum, err := wireformat.PythonDigest(b.plain); err == nil && wireformat.SameDigest(b.Checksum, sum) {
+		return nil
+	}
+	if form == wireformat.Bare {
+		computed = other
+	}
+	return &ChecksumError{Expected: b.Checksum, Computed: computed}
+}
+
+// again writes the plain body to w once more.
+func (b *submittedBody) again(spool io.Writer, w io.Writer) error {
+	if b.plain != nil {
+		_, err := w.Write(b.plain)
+		return err
+	}
+	r, err := spool.(queue.Spool).Reread()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	var plain io.Reader = r
+	if b.Gzip {
+		gz := wireformat.Gunzip(r)
+		defer gz.Close()
+		plain = gz
+	}
+	_, err = io.Copy(w, plain)
+	return err
 }
 
 // ownTurn waits until fewer than Verifiers bodies are decompressed and hashed.
@@ -197,27 +245,6 @@ func (b *submittedBody) digest(tee io.Reader, digest *wireformat.Digest) error {
 		b.processor.buffers.put(buf)
 	}
 	return nil
-}
-
-// pythonMatches tries the digest that pypuppetdb sends.
-func (b *submittedBody) pythonMatches(w io.Writer) (bool, error) {
-	plain := b.plain
-	if plain == nil {
-		spool, ok := w.(queue.Spool)
-		if !ok {
-			return false, nil
-		}
-		r, err := spool.Reread()
-		if err != nil {
-			return false, err
-		}
-		defer r.Close()
-		if plain, err = wireformat.Inflate(r, b.Gzip, b.processor.cfg.MaxBody, nil); err != nil {
-			return false, err
-		}
-	}
-	sum, err := wireformat.PythonDigest(plain)
-	return err == nil && sum == b.Checksum, nil
 }
 
 // countingTee writes what is read to w.

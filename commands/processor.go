@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"dalang/commands/queue"
+	"dalang/wireformat"
 )
 
 // Processor takes commands in, keeps them in a queue and brings them into the
@@ -23,16 +24,21 @@ type Processor struct {
 	finished *finished
 	cache    *bodyCache
 	buffers  buffers
+	texts    *wireformat.CatalogTexts
 	metrics  *processorMetrics
 
 	decoded chan *work          // from the workers to the committer
 	ahead   *semaphore.Weighted // bytes that are decoded and not committed yet
 	verify  chan struct{}       // a place for each body whose checksum is being computed
 	closing atomic.Bool         // refuses submissions
+	form    atomic.Int32        // the wireformat.DigestForm that was right last
 
 	mu       sync.Mutex
 	storeErr error // of the last access of the store
 }
+
+// rememberedTexts is how many certnames' catalogs are known again: 200 bytes each.
+const rememberedTexts = 100_000
 
 // New makes a processor of a queue that holds loaded, as queue.Open listed it.
 // It accepts at once; Run works.
@@ -43,7 +49,7 @@ func New(cfg Config, loaded []queue.Entry) (*Processor, error) {
 	p := &Processor{
 		cfg: cfg, pending: newPending(), finished: newFinished(cfg.RememberFor, cfg.RememberCount),
 		cache: newBodyCache(cfg.CacheBytes), decoded: make(chan *work, max(cfg.BatchCommands, 1)), ahead: semaphore.NewWeighted(cfg.BatchBytes),
-		verify: make(chan struct{}, cfg.Verifiers),
+		verify: make(chan struct{}, cfg.Verifiers), texts: wireformat.NewCatalogTexts(rememberedTexts),
 	}
 	p.metrics = newMetrics(cfg.Registerer, p)
 	for _, e := range loaded {

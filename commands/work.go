@@ -17,7 +17,8 @@ import (
 type work struct {
 	item    *item
 	payload wireformat.Payload
-	bytes   int64 // taken from Processor.ahead
+	bytes   int64  // taken from Processor.ahead
+	body    []byte // the buffer that payload still needs
 	began   time.Time
 }
 
@@ -61,23 +62,35 @@ func (p *Processor) work(ctx, flight context.Context, it *item) {
 		p.buffers.put(body)
 		return // the end: the command stays in the queue
 	}
-	payload, err := decode(it, body)
-	p.buffers.put(body)
+	payload, err := p.decode(it, body)
+	w := &work{item: it, payload: payload, bytes: size, body: body, began: began}
+	if c, ok := payload.(*wireformat.Catalog); err != nil || !ok || !c.Unread() {
+		p.buffers.put(body)
+		w.body = nil
+	}
 	if err == nil && !p.pending.isObsolete(it) {
 		select {
-		case p.decoded <- &work{it, payload, size, began}:
+		case p.decoded <- w:
 		case <-flight.Done():
-			p.ahead.Release(size)
+			p.release(w)
 		}
 		return
 	}
-	p.ahead.Release(size)
+	p.release(w)
 	if err != nil {
 		p.endOrRetry(ctx, flight, it, began, err)
 		return
 	}
 	p.pending.named(it, payload.Node())
 	p.finish(flight, it, began, StateSuperseded, "", "")
+}
+
+// release gives back what a command took on its way to the store.
+func (p *Processor) release(w *work) {
+	p.ahead.Release(w.bytes)
+	if w.body != nil {
+		p.buffers.put(w.body)
+	}
 }
 
 // body is the plain body, from the cache or the queue.
@@ -97,13 +110,17 @@ func (p *Processor) body(it *item) ([]byte, error) {
 
 // decode makes a payload of a body. A panic is the command's fault, for the
 // next try would end the same way.
-func decode(it *item, body []byte) (payload wireformat.Payload, err error) {
+func (p *Processor) decode(it *item, body []byte) (payload wireformat.Payload, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = outcome.Fatal(outcome.CausePanic, &panicked{v, string(debug.Stack())})
 		}
 	}()
-	return wireformat.Decode(it.entry.Meta.Command, it.entry.Meta.Version, it.entry.Meta.Received, body)
+	m := it.entry.Meta
+	if m.Command == wireformat.ReplaceCatalog {
+		return p.texts.Decode(m.Certid, m.Version, m.Received, body)
+	}
+	return wireformat.Decode(m.Command, m.Version, m.Received, body)
 }
 
 // vanished drops a command whose file somebody else has taken away.

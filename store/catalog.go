@@ -34,6 +34,9 @@ func (a *applier) catalog(p *wireformat.Catalog) (outcome.Result, error) {
 		a.store.metrics.duplicateCatalogs.Inc()
 	} else {
 		a.store.metrics.newCatalogs.Inc()
+		if err := p.Read(); err != nil {
+			return done, err
+		}
 		refs, err := a.replaceResources(n.id, p.Resources, hash == "")
 		if err != nil {
 			return done, err

@@ -66,8 +66,8 @@ func BenchmarkDigest(b *testing.B) {
 	bodies, _ := samples(b, "catalogs")
 	b.SetBytes(int64(len(bodies[0])))
 	for b.Loop() {
-		d := NewDigest(ReplaceCatalog, 9, "web01")
-		if _, err := d.Write(bodies[0]); err != nil || d.Matches("") {
+		d := NewDigest(Enveloped, ReplaceCatalog, 9, "web01")
+		if _, err := d.Write(bodies[0]); err != nil || len(d.End()) != 40 {
 			b.Fatal(err)
 		}
 	}

@@ -30,8 +30,8 @@ func catalogFields() []string {
 		"job_id", "producer_timestamp", "edges", "resources"}
 }
 
-// catalog reads "replace catalog" 4 to 9. Spec §3.2.
-func (d *decoder) catalog() *Catalog {
+// catalog reads "replace catalog" 4 to 9. watch may be nil. Spec §3.2.
+func (d *decoder) catalog(watch *textWatch) *Catalog {
 	if d.next() == '"' { // a string that holds the catalog's JSON
 		d.b, d.i = bytes.Clone(d.str()), 0
 		d.next()
@@ -39,6 +39,7 @@ func (d *decoder) catalog() *Catalog {
 	c := &Catalog{}
 	g := &d.graph
 	g.start(d)
+	g.watch = watch
 	shape := fields{
 		names: catalogFields(),
 		required: 1<<catalogCertname | 1<<catalogVersion | 1<<catalogProducerTimestamp |
@@ -65,6 +66,9 @@ func (d *decoder) catalog() *Catalog {
 		return c
 	}
 	d.upgradeCatalog(c)
+	if g.settle(c) {
+		return c
+	}
 	g.finish(c)
 	if len(d.problems) == 0 {
 		c.Hash = g.catalogHash(c)
@@ -115,6 +119,7 @@ type graph struct {
 	kind      *string
 	title     []byte
 	shapes    struct{ resource, edge, end fields }
+	watch     *textWatch // nil: none
 }
 
 // ref is a resource's name and what is known about it.
@@ -147,7 +152,7 @@ func (g *graph) start(d *decoder) {
 func (g *graph) release() {
 	clear(g.names)
 	clear(g.rest)
-	g.resource1, g.kind, g.title = Resource{}, nil, nil
+	g.resource1, g.kind, g.title, g.watch = Resource{}, nil, nil, nil
 }
 
 // size is about how many bytes of scratch space g holds.
@@ -176,19 +181,27 @@ func (g *graph) field(c *Catalog, field int) {
 	case catalogProducerTimestamp:
 		c.ProducerTimestamp = g.anyTime()
 	case catalogEdges:
-		g.edges = g.edges[:0]
-		if g.next() != '[' {
-			g.wrongType("an array")
-			return
-		}
-		g.list(func(int) { g.edge() })
+		g.part(edgesText, g.readEdges)
 	case catalogResources:
-		for i := range g.names {
-			g.names[i].resource = 0
-		}
-		g.rest, g.numbers = g.rest[:0], g.numbers[:0]
-		g.list(func(int) { g.resource() })
+		g.part(resourcesText, g.readResources)
 	}
+}
+
+func (g *graph) readEdges() {
+	g.edges = g.edges[:0]
+	if g.next() != '[' {
+		g.wrongType("an array")
+		return
+	}
+	g.list(func(int) { g.edge() })
+}
+
+func (g *graph) readResources() {
+	for i := range g.names {
+		g.names[i].resource = 0
+	}
+	g.rest, g.numbers = g.rest[:0], g.numbers[:0]
+	g.list(func(int) { g.resource() })
 }
 
 // number gives the number of a resource's name. The title is copied if the

@@ -16,7 +16,11 @@ const maxProblems = 100
 // version of its wire format and validates it. received is when the command
 // was accepted; old versions that carry no time take it over. The payload does
 // not alias body. Errors are *Error: the command's own fault. Spec commands.md §2, §3.
-func Decode(cmd Command, version int, received time.Time, body []byte) (payload Payload, err error) {
+func Decode(cmd Command, version int, received time.Time, body []byte) (Payload, error) {
+	return decode(cmd, version, received, body, nil)
+}
+
+func decode(cmd Command, version int, received time.Time, body []byte, watch *textWatch) (payload Payload, err error) {
 	known, ok := Lookup(string(cmd))
 	if !ok {
 		return nil, &Error{Cause: CauseVersion, Message: fmt.Sprintf("Unsupported command %s version %d", cmd, version)}
@@ -34,7 +38,7 @@ func Decode(cmd Command, version int, received time.Time, body []byte) (payload 
 	case ReplaceFacts:
 		payload = d.facts()
 	case ReplaceCatalog:
-		payload = d.catalog()
+		payload = d.catalog(watch)
 	case StoreReport:
 		payload = d.report()
 	case DeactivateNode:

@@ -9,43 +9,50 @@ import (
 	"strings"
 )
 
-// Digest computes, while a plain body streams through it, the checksums that
-// clients send: the SHA-1 of the payload (as PuppetDB documents it) and the
-// SHA-1 of the payload in its envelope (as Puppet's termini compute it):
+// DigestForm is what a client computes its checksum of.
+type DigestForm int32
+
+// The SHA-1 of the payload in its envelope is what Puppet's termini send:
 //
 //	{"command":"replace facts","version":5,"certname":"web01","payload":…}
+//
+// and that of the payload alone is what PuppetDB documents.
+const (
+	Enveloped DigestForm = iota
+	Bare
+)
+
+// Other is the other form.
+func (f DigestForm) Other() DigestForm { return 1 - f }
+
+// Digest computes a checksum while a plain body streams through it.
 type Digest struct {
-	payload, envelope hash.Hash
+	hash.Hash
+	form DigestForm
 }
 
 // NewDigest starts the digest of a command's body.
-func NewDigest(cmd Command, version int, certname string) *Digest {
-	d := &Digest{sha1.New(), sha1.New()}
-	head := appendString([]byte(`{"command":`), string(cmd))
-	head = strconv.AppendInt(append(head, `,"version":`...), int64(version), 10)
-	head = appendString(append(head, `,"certname":`...), certname)
-	d.envelope.Write(append(head, `,"payload":`...))
+func NewDigest(form DigestForm, cmd Command, version int, certname string) *Digest {
+	d := &Digest{sha1.New(), form}
+	if form == Enveloped {
+		head := appendString([]byte(`{"command":`), string(cmd))
+		head = strconv.AppendInt(append(head, `,"version":`...), int64(version), 10)
+		head = appendString(append(head, `,"certname":`...), certname)
+		d.Write(append(head, `,"payload":`...))
+	}
 	return d
 }
 
-// Write adds a piece of the body; it never fails.
-func (d *Digest) Write(p []byte) (int, error) {
-	d.payload.Write(p)
-	d.envelope.Write(p)
-	return len(p), nil
+// End is the checksum of the whole body, in lower-case hex. It ends the digest.
+func (d *Digest) End() string {
+	if d.form == Enveloped {
+		d.Write([]byte{'}'})
+	}
+	return hex.EncodeToString(d.Sum(nil))
 }
 
-// Matches tells whether want, 40 hex digits in either case, is the SHA-1 of
-// the whole body that was written, bare or in its envelope. It ends the digest.
-func (d *Digest) Matches(want string) bool {
-	plain := d.Sum()
-	d.envelope.Write([]byte{'}'})
-	enveloped := hex.EncodeToString(d.envelope.Sum(nil))
-	want = strings.ToLower(want)
-	return equalText(want, plain) || equalText(want, enveloped)
+// SameDigest compares a checksum that a client sent, hex digits in either
+// case, with one in lower-case hex.
+func SameDigest(sent, computed string) bool {
+	return subtle.ConstantTimeCompare([]byte(strings.ToLower(sent)), []byte(computed)) == 1
 }
-
-// Sum is the hex SHA-1 of the bare body so far.
-func (d *Digest) Sum() string { return hex.EncodeToString(d.payload.Sum(nil)) }
-
-func equalText(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }

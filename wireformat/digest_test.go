@@ -14,31 +14,31 @@ func TestDigest(t *testing.T) {
 	const body = `{"certname":"web01"}`
 	plain := hexSHA1([]byte(body))
 	enveloped := hexSHA1([]byte(`{"command":"replace facts","version":5,"certname":"we\"b","payload":` + body + `}`))
-	for _, c := range []struct {
-		want string
-		ok   bool
-	}{
-		{plain, true}, {strings.ToUpper(plain), true}, {enveloped, true}, {strings.ToUpper(enveloped), true},
-		{"", false}, {plain[:39], false}, {plain + "0", false}, {hexSHA1(nil), false}, {"zz", false},
-	} {
-		d := NewDigest(ReplaceFacts, 5, `we"b`)
+	for form, want := range map[DigestForm]string{Bare: plain, Enveloped: enveloped} {
+		d := NewDigest(form, ReplaceFacts, 5, `we"b`)
 		for i := range len(body) { // however it is cut
 			n, err := d.Write([]byte{body[i]})
 			require.NoError(t, err)
 			require.Equal(t, 1, n)
 		}
-		require.Equal(t, c.ok, d.Matches(c.want), c.want)
-		require.Equal(t, plain, d.Sum())
+		require.Equal(t, want, d.End())
 	}
+	for sent, same := range map[string]bool{
+		plain: true, strings.ToUpper(plain): true, enveloped: false, "": false, plain[:39]: false, plain + "0": false, "zz": false,
+	} {
+		require.Equal(t, same, SameDigest(sent, plain), sent)
+	}
+	require.Equal(t, Bare, Enveloped.Other())
+	require.Equal(t, Enveloped, Bare.Other())
 }
 
 // TestChecksumOfEdgeCorpus: hand-made submissions carry the plain SHA-1.
 func TestChecksumOfEdgeCorpus(t *testing.T) {
 	for i, r := range corpus(t, "edge.jsonl") {
-		d := NewDigest(r.name(), r.Version, r.Certname)
+		d := NewDigest(Bare, r.name(), r.Version, r.Certname)
 		_, err := d.Write([]byte(r.Body))
 		require.NoError(t, err)
-		require.True(t, d.Matches(r.Checksum), "line %d", i+1)
+		require.True(t, SameDigest(r.Checksum, d.End()), "line %d", i+1)
 	}
 }
 

@@ -57,6 +57,8 @@ type Catalog struct {
 	// Hash is the similarity hash: equal for equal certname, resources and
 	// edges, whatever the order they came in. 40 lower-case hex digits. Spec §10.
 	Hash string
+
+	unread *unreadCatalog // of CatalogTexts: Resources and Edges are still to be read
 }
 
 // Resource is one resource of a catalog.

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -82,4 +83,29 @@ func testInputs(t *testing.T, open Open) {
 	require.Equal(t, []string{"hiera:a", "hiera:b"}, b.rows(stored), "an empty list clears nothing")
 	b.apply(outcome.Processed, wireformat.ReplaceCatalogInputs, body("2026-04-02", `[["x","y"]]`))
 	require.Equal(t, []string{"x:y"}, b.rows(stored))
+}
+
+// testCatalogUnread: a catalog whose text is known from the last time is stored
+// whole where the store does not have it any more.
+func testCatalogUnread(t *testing.T, open Open) {
+	b := start(t, open, nil)
+	texts := wireformat.NewCatalogTexts(1)
+	submit := func(day int) outcome.Result {
+		body := fmt.Sprintf(`{"certname":"n","version":"1","environment":"e","transaction_uuid":null,"catalog_uuid":null,"code_id":null,
+			"producer":null,"producer_timestamp":%q,"edges":[%s],"resources":[%s,%s]}`,
+			stamp(Day(day)), edge("a", "b"), resource("T", "a", ""), resource("T", "b", ""))
+		payload, err := texts.Decode("n", 9, b.now, []byte(body))
+		require.NoError(t, err)
+		require.Equal(t, day > today-5, payload.(*wireformat.Catalog).Unread())
+		results, err := b.Apply(t.Context(), []outcome.Change{{Payload: payload, Received: b.now}})
+		require.NoError(t, err)
+		require.NoError(t, results[0].Err)
+		return results[0]
+	}
+	first := submit(today - 5)
+	require.Equal(t, first.Hash, submit(today-4).Hash)
+	b.catalog(outcome.Processed, "n", Day(today-3), resource("T", "c", ""), "") // another way in
+	require.Equal(t, first.Hash, submit(today-2).Hash)
+	require.Equal(t, []string{"a", "b"}, b.rows("SELECT title FROM resource JOIN resource_ref ON id = ref_id ORDER BY title"))
+	require.Equal(t, []string{"1"}, b.rows("SELECT count(*) FROM edge"))
 }

@@ -27,6 +27,7 @@ func Run(t *testing.T, open Open) {
 	t.Run("packages", func(t *testing.T) { testPackages(t, open) })
 	t.Run("blocklist", func(t *testing.T) { testBlocklist(t, open) })
 	t.Run("catalog", func(t *testing.T) { testCatalog(t, open) })
+	t.Run("catalog unread", func(t *testing.T) { testCatalogUnread(t, open) })
 	t.Run("report", func(t *testing.T) { testReport(t, open) })
 	t.Run("node", func(t *testing.T) { testNode(t, open) })
 	t.Run("inputs", func(t *testing.T) { testInputs(t, open) })
