@@ -44,6 +44,7 @@
 //   - a time such as 2026-11-21T03:29:45.519Z stands for any time of its form,
 //     unless the same digits stand in a command before; then it is meant as it
 //     is.
+//   - an age below ten seconds, such as 0s, stands for any such.
 //   - … stands for anything up to the end of the line or what follows it there;
 //     a line with … alone, for any number of lines.
 //

@@ -132,6 +132,8 @@ func TestMatch(t *testing.T) {
 		"time of another form":    {"at 2026-11-21T03:29:45.519Z", "at 2027-01-02T03:04:05Z", false},
 		"given time":              {"at 2026-01-01T00:00:00Z", "at 2026-01-01T00:00:00Z", true},
 		"given time, other":       {"at 2026-01-01T00:00:00Z", "at 2026-01-01T00:00:01Z", false},
+		"age":                     {"a 0s", "a 2s", true},
+		"age, later":              {"a 0s", "a 12s", false},
 		"rest of a line":          {"a …\nb", "a x y\nb", true},
 		"middle":                  {"a … c", "a b c", true},
 		"not beyond the line":     {"a …", "a x\nb", false},

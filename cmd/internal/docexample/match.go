@@ -22,7 +22,7 @@ const (
 func newBindings() *bindings {
 	return &bindings{
 		names: map[string]string{}, given: map[string]bool{},
-		token: regexp.MustCompile(`(?m)^[ \t]*…\n|…|\b` + uuidForm + `\b|\b` + timeForm + `|\b[0-9a-f]{8}\b`),
+		token: regexp.MustCompile(`(?m)^[ \t]*…\n|…|\b` + uuidForm + `\b|\b` + timeForm + `|\b[0-9a-f]{8}\b|\b\ds\b`),
 	}
 }
 
@@ -118,6 +118,8 @@ func (b *bindings) form(token string) (form string, binds bool) {
 		return `(` + uuidForm + `)`, true
 	case short(token):
 		return `([0-9a-f]{8})`, true
+	case len(token) == 2:
+		return `\ds`, false
 	case strings.ContainsAny(token, "T :"):
 		return timeLike(token), false
 	}
