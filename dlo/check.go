@@ -69,6 +69,10 @@ func (o *Office) diagnose(l *letter) error {
 	return nil
 }
 
+// BodyErrorTrailer is the trailer of an answer whose body holds what could be
+// read of a letter's body: why the rest could not.
+const BodyErrorTrailer = "X-Dalang-Body-Error"
+
 // Body opens the body of a letter, decompressed. Corrupt bodies fail while
 // being read, with a *wireformat.Error.
 func (o *Office) Body(ctx context.Context, id string) (io.ReadCloser, error) {

@@ -23,6 +23,10 @@ type Config struct {
 	MaxAge   time.Duration // letters older than this go; 0: kept for ever
 	MaxBody  int64         // decompressed bytes a command may have; default 128 MiB
 
+	// RememberReplayed is of how many letters ReplayedAs knows; default 10,000;
+	// < 0: none.
+	RememberReplayed int
+
 	// UUID tells the uuid under which the queue accepted the command with this
 	// file name. nil: one is made up from the name.
 	UUID func(name string) uuid.UUID
@@ -44,6 +48,9 @@ func (c *Config) applyDefaults() error {
 	}
 	if c.MaxBody == 0 {
 		c.MaxBody = 128 << 20
+	}
+	if c.RememberReplayed == 0 {
+		c.RememberReplayed = 10_000
 	}
 	if c.UUID == nil {
 		c.UUID = func(name string) uuid.UUID { return uuid.NewHash(sha1.New(), uuid.NameSpaceOID, []byte(name), 5) }

@@ -45,7 +45,8 @@ type Office struct {
 	metrics *metrics
 	tmp     atomic.Uint64 // makes tmp names differ
 	// settled wakes Run after a letter came in.
-	settled chan struct{}
+	settled    chan struct{}
+	successors *successors // of letters that were replayed
 
 	loading sync.Mutex // held by whoever reads diagnoses; taken before mu
 

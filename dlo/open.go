@@ -33,7 +33,8 @@ func Open(cfg Config) (*Office, error) {
 	if err != nil {
 		return nil, fmt.Errorf("register dlo metrics: %w", err)
 	}
-	o := &Office{cfg: cfg, metrics: m, settled: make(chan struct{}, 1), byUUID: map[uuid.UUID]*letter{}}
+	o := &Office{cfg: cfg, metrics: m, settled: make(chan struct{}, 1), byUUID: map[uuid.UUID]*letter{},
+		successors: newSuccessors(cfg.RememberReplayed)}
 	if err := o.scan(); err != nil {
 		return nil, fmt.Errorf("open dead letter office: %w", err)
 	}

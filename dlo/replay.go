@@ -174,6 +174,7 @@ func (r *replay) leave(l *letter, id uuid.UUID) error {
 		return fmt.Errorf("the command was submitted as %s, but its letter cannot be removed: %w", id, err)
 	}
 	r.folders[o.folder(l)] = true
+	o.successors.add(s.UUID, id) // before it is gone: somebody always knows the uuid
 	o.drop(l)
 	o.metrics.replayed.WithLabelValues(string(s.Command), s.Cause).Inc()
 	o.cfg.Logger.Info("letter replayed", slog.Any("uuid", s.UUID), slog.Any("new_uuid", id),

@@ -58,6 +58,38 @@ func TestReplayInOrder(t *testing.T) {
 	require.Equal(t, 2., b.metric("dalang_dlo_replayed_total", "cause=store"))
 	require.Equal(t, 1., b.metric("dalang_dlo_messages"))
 	require.Contains(t, b.log.String(), "new_uuid="+seen[0].NewUUID.String())
+	as, ok := b.office.ReplayedAs(seen[0].UUID)
+	require.True(t, ok)
+	require.Equal(t, *seen[0].NewUUID, as)
+	_, ok = b.office.ReplayedAs(bad)
+	require.False(t, ok, "it stays")
+}
+
+func TestReplayedAs(t *testing.T) {
+	id := func(n byte) uuid.UUID { return uuid.UUID{n} }
+	o := &Office{successors: newSuccessors(3)}
+	o.successors.add(id(1), id(2))
+	o.successors.add(id(2), id(3))
+	as, ok := o.ReplayedAs(id(1))
+	require.True(t, ok)
+	require.Equal(t, id(3), as, "replayed twice")
+	o.successors.add(id(5), id(6))
+	o.successors.add(id(5), id(7)) // its letter could not be removed the first time
+	o.successors.add(id(8), id(9))
+	_, ok = o.ReplayedAs(id(1))
+	require.False(t, ok, "only the last three are known")
+	for asked, want := range map[byte]byte{2: 3, 5: 7, 8: 9} {
+		as, ok = o.ReplayedAs(id(asked))
+		require.True(t, ok)
+		require.Equal(t, id(want), as)
+	}
+	none := &Office{successors: newSuccessors(-1)}
+	none.successors.add(id(1), id(2))
+	_, ok = none.ReplayedAs(id(1))
+	require.False(t, ok)
+	o.successors.add(id(9), id(8))
+	_, ok = o.ReplayedAs(id(8))
+	require.True(t, ok, "a circle, which uuids do not make, has an end")
 }
 
 // Ids start again at 0 when the queue was empty at a start; time goes on.

@@ -265,10 +265,16 @@ func TestErrorsOfTheProcessor(t *testing.T) {
 }
 
 func TestLookup(t *testing.T) {
-	known, discarded := uuid.New(), uuid.New()
+	known, discarded, replayed, forgotten := uuid.New(), uuid.New(), uuid.New(), uuid.New()
 	b := setup(t, func(_ *Config, c *pdb.CommandsConfig) {
 		c.Discarded = func(id uuid.UUID) (commands.Status, bool) {
 			return commands.Status{UUID: id, State: commands.StateDiscarded}, id == discarded
+		}
+		c.Replayed = func(id uuid.UUID) (uuid.UUID, bool) {
+			if id == forgotten {
+				return uuid.New(), true
+			}
+			return known, id == replayed
 		}
 	})
 	b.processor.status = map[uuid.UUID]commands.Status{known: {UUID: known, State: commands.StateRetrying, Attempts: 2}}
@@ -276,7 +282,11 @@ func TestLookup(t *testing.T) {
 	require.Equal(t, 200, res.StatusCode)
 	require.Contains(t, text(t, res), `"state" : "retrying"`)
 	require.Contains(t, text(t, b.do("GET", "/pdb/cmd/v1/"+discarded.String(), "")), `"state" : "discarded"`)
-	for _, id := range []string{uuid.NewString(), "nonsense"} {
+	again := text(t, b.do("GET", "/pdb/cmd/v1/"+replayed.String(), ""))
+	require.Contains(t, again, `"uuid" : "`+replayed.String()+`"`)
+	require.Contains(t, again, `"state" : "retrying"`)
+	require.Contains(t, again, `"replayed_as" : "`+known.String()+`"`)
+	for _, id := range []string{uuid.NewString(), forgotten.String(), "nonsense"} {
 		res := b.do("GET", "/pdb/cmd/v1/"+id, "")
 		require.Equal(t, 404, res.StatusCode)
 		require.Equal(t, "{\n  \"error\" : \"No information is known about command "+id+"\"\n}", text(t, res))

@@ -112,7 +112,10 @@ func (s *Server) finish(w *response, r *http.Request, ev *pdb.Event, info *route
 	took := s.cfg.Now().Sub(start)
 	s.metrics.observe(info.route, r.Method, status, took, w.written)
 	level := slog.LevelInfo
-	if status >= 500 {
+	switch {
+	case status == http.StatusServiceUnavailable && strings.HasPrefix(info.route, "/status/"):
+		level = slog.LevelDebug // somebody waits for the start, and is told so
+	case status >= 500:
 		level = slog.LevelWarn
 	}
 	if !s.cfg.Logger.Enabled(r.Context(), level) {

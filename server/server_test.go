@@ -138,6 +138,25 @@ func TestOneEventPerRequest(t *testing.T) {
 	require.Equal(t, 1.0, testutil.ToFloat64(b.metrics.requests.WithLabelValues("/pdb/cmd/v1", "POST", "500")))
 }
 
+// TestPollsAreQuiet: who waits for the start asks again and again.
+func TestPollsAreQuiet(t *testing.T) {
+	log := &syncBuffer{}
+	b := setup(t, func(c *Config, _ *pdb.CommandsConfig) {
+		c.Logger = slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	b.maintenance.Enter()
+	for _, path := range []string{"/status/v1/simple", "/status/v1/services", "/pdb/meta/v1/version"} {
+		require.Equal(t, 503, b.do("GET", path, "").StatusCode)
+	}
+	b.maintenance.Leave()
+	require.Equal(t, 200, b.do("GET", "/status/v1/simple", "").StatusCode)
+	var levels []any
+	for _, line := range log.lines(t) {
+		levels = append(levels, line["level"])
+	}
+	require.Equal(t, []any{"DEBUG", "DEBUG", "WARN", "INFO"}, levels)
+}
+
 func TestPanicsAndBrokenAnswers(t *testing.T) {
 	log := &syncBuffer{}
 	b := setup(t, func(c *Config, _ *pdb.CommandsConfig) {

@@ -173,7 +173,8 @@ func (a *app) open(ctx context.Context) error {
 	if a.office, err = dlo.Open(dlo.Config{
 		Dir: filepath.Join(data, "mq", "discarded"), Imported: filepath.Join(data, "stockpile", "discard"),
 		MaxBytes: int64(c.DLO.MaxBytes), MaxAge: time.Duration(c.DLO.MaxAge), MaxBody: int64(c.Dalang.MaxBody),
-		UUID: q.UUID, Version: buildInfo().Version, Logger: a.log, Registerer: a.registry,
+		RememberReplayed: never(c.Queue.RememberCount),
+		UUID:             q.UUID, Version: buildInfo().Version, Logger: a.log, Registerer: a.registry,
 	}); err != nil {
 		return err
 	}
@@ -204,6 +205,14 @@ func forever(d config.Duration) time.Duration {
 		return -1
 	}
 	return time.Duration(d)
+}
+
+// never turns 0, none, into what packages take for it.
+func never(n int) int {
+	if n == 0 {
+		return -1
+	}
+	return n
 }
 
 // slowQuery is from when on a query is logged.
@@ -255,7 +264,7 @@ func (a *app) mount() error {
 	})
 	a.server.Mount(server.Handlers{
 		Commands: pdb.NewCommands(pdb.CommandsConfig{
-			Processor: a.processor, Discarded: a.office.FindDiscarded,
+			Processor: a.processor, Discarded: a.office.FindDiscarded, Replayed: a.office.ReplayedAs,
 			RejectLarge: c.CommandProcessing.RejectLargeCommands, MaxCommandSize: int64(c.CommandProcessing.MaxCommandSize),
 			MaxOldFormat: int64(c.Dalang.MaxOldFormat), Logger: a.log, Registerer: a.registry,
 		}),

@@ -55,11 +55,19 @@ func (e *edit) run(ctx context.Context, office deadLetterOffice, id string) erro
 		return err
 	}
 	body, err := readBody(ctx, office, d.UUID.String())
-	if err != nil {
+	if _, _, corrupt := refusal(err); err != nil && !corrupt {
+		return err
+	}
+	if err != nil { // the whole payload has to be written anew
+		what := "Only the beginning of the payload can be read"
 		if len(body) == 0 {
-			return fmt.Errorf("the payload cannot be read, so there is nothing to edit: %w", err)
+			what = "Nothing of the payload can be read"
 		}
-		_, _ = fmt.Fprintf(e.errOut, "Only the beginning of the payload can be read: %s\n", oneLine(err.Error()))
+		_, _ = fmt.Fprintf(e.errOut, "%s: %s\n", what, oneLine(err.Error()))
+	}
+	message := d.Headline()
+	if err != nil {
+		message += "; what could be read of the payload stands below, write the rest anew"
 	}
 	path, err := e.file(d)
 	if err != nil {
@@ -67,7 +75,6 @@ func (e *edit) run(ctx context.Context, office deadLetterOffice, id string) erro
 	}
 	original := pretty(body)
 	text, problems := original, d.Problems
-	message := d.Headline()
 	for {
 		saved, err := e.open(ctx, path, header(d, message, problems), text)
 		if err != nil {

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -51,13 +53,19 @@ func newLetters(t *testing.T) *letters {
 
 // add discards a command for the reason that decoding it gives.
 func (l *letters) add(c wireformat.Command, version int, certname, body string) {
+	l.t.Helper()
+	_, err := wireformat.Decode(c, version, l.now, []byte(body))
+	l.discard(c, version, certname, body, false, err)
+}
+
+func (l *letters) discard(c wireformat.Command, version int, certname, body string, zipped bool, reason error) {
+	l.t.Helper()
+	var bad *wireformat.Error
+	require.ErrorAs(l.t, reason, &bad)
 	office, err := openStopped(l.data, func() time.Time { return l.now })
 	require.NoError(l.t, err)
-	e, err := office.queue.Put(context.Background(), queue.NewMeta(c, version, certname, l.now, time.Time{}, false), strings.NewReader(body))
+	e, err := office.queue.Put(context.Background(), queue.NewMeta(c, version, certname, l.now, time.Time{}, zipped), strings.NewReader(body))
 	require.NoError(l.t, err)
-	_, err = wireformat.Decode(c, version, l.now, []byte(body))
-	var bad *wireformat.Error
-	require.ErrorAs(l.t, err, &bad)
 	require.NoError(l.t, office.Discard(context.Background(), commands.Letter{
 		Entry: e, BodyPath: office.queue.Path(e), Certname: certname, Client: "compiler1",
 		Cause: bad.Cause, Message: bad.Message, Problems: bad.Problems,
@@ -226,8 +234,10 @@ func (l *letters) queued() (list []string) {
 	files, err := filepath.Glob(filepath.Join(l.data, "stockpile", "cmd", "q", "*"))
 	require.NoError(l.t, err)
 	for _, f := range files {
-		text, err := os.ReadFile(f)
+		file, err := os.Open(f)
 		require.NoError(l.t, err)
+		text, err := wireformat.Inflate(file, strings.HasSuffix(f, ".gz"), 1<<20, nil)
+		require.NoError(l.t, errors.Join(err, file.Close()))
 		list = append(list, string(text))
 	}
 	return list
@@ -282,6 +292,44 @@ func TestDLOEdit(t *testing.T) {
 			require.NoError(t, err)
 			require.Empty(t, left)
 		})
+	}
+}
+
+// TestDLOEditCutBodies: a payload whose gzip was cut can be seen as far as it
+// goes, and be written anew.
+func TestDLOEditCutBodies(t *testing.T) {
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	_, err := z.Write([]byte(`{"certname":"cut"`))
+	require.NoError(t, errors.Join(err, z.Flush()))
+	for _, how := range []string{"stopped", "running"} {
+		for certname, body := range map[string]string{"cut": packed.String(), "empty": packed.String()[:12]} {
+			t.Run(how+", "+certname, func(t *testing.T) {
+				l := newLetters(t)
+				l.discard(wireformat.ReplaceFacts, 5, certname, body, true, &wireformat.Error{Cause: "encoding", Message: "cut short"})
+				where := []string{"--data", l.data}
+				if how == "running" {
+					where = []string{"--server", l.serve().URL}
+				}
+				id := l.ids[certname].String()
+				shown, err := l.runOn(where, "show", id)
+				require.NoError(t, err)
+				require.Contains(t, shown, "cannot be read: the gzip stream is cut short")
+				require.Equal(t, certname == "cut", strings.Contains(shown, "\nPayload\n{\"certname\":\"cut\"\n"), shown)
+
+				seen := filepath.Join(t.TempDir(), "seen")
+				editor(t, `cat "$1" > `+seen+`; echo '`+mendedFacts+`' > "$1"`)
+				out, err := l.runOn(where, "edit", id)
+				require.NoError(t, err)
+				require.Contains(t, out, " of the payload can be read: the gzip stream is cut short\n")
+				require.Contains(t, out, " was mended and replayed as ")
+				require.Len(t, l.queued(), 1)
+				require.JSONEq(t, mendedFacts, l.queued()[0])
+				text, err := os.ReadFile(seen)
+				require.NoError(t, err)
+				require.Contains(t, string(text), "# cut short; what could be read of the payload stands below, write the rest anew\n")
+			})
+		}
 	}
 }
 

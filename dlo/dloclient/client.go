@@ -21,6 +21,7 @@ import (
 	"github.com/google/uuid"
 
 	"dalang/dlo"
+	"dalang/wireformat"
 )
 
 // Config says which server to speak to and as whom.
@@ -113,9 +114,10 @@ func (c *Client) Get(ctx context.Context, id string) (out dlo.Diagnosis, err err
 	return out, c.get(ctx, "/"+url.PathEscape(id), nil, &out)
 }
 
-// Body opens the decompressed body of a letter.
+// Body opens the decompressed body of a letter. Corrupt bodies fail while being
+// read, with an *Error.
 func (c *Client) Body(ctx context.Context, id string) (io.ReadCloser, error) {
-	return c.body(ctx, id, nil)
+	return c.body(ctx, id, url.Values{"partial": {"true"}})
 }
 
 // RawBody opens the body of a letter as it was received.
@@ -128,8 +130,21 @@ func (c *Client) body(ctx context.Context, id string, q url.Values) (io.ReadClos
 	if err != nil {
 		return nil, err
 	}
-	return res.Body, nil
+	return &letterBody{res}, nil
 }
+
+// letterBody reads a body and then what the trailer says of it.
+type letterBody struct{ res *http.Response }
+
+func (b *letterBody) Read(p []byte) (int, error) {
+	n, err := b.res.Body.Read(p)
+	if message := b.res.Trailer.Get(dlo.BodyErrorTrailer); message != "" && errors.Is(err, io.EOF) {
+		err = &Error{Status: http.StatusUnprocessableEntity, Message: message, Cause: wireformat.CauseEncoding}
+	}
+	return n, err
+}
+
+func (b *letterBody) Close() error { return b.res.Body.Close() }
 
 // Replace puts a mended body in the place of a letter's, and with replay
 // submits it; newID is the uuid it got then.

@@ -37,6 +37,9 @@ type CommandsConfig struct {
 	// Discarded looks a command up in the dead letter office. Nil: nobody to
 	// ask.
 	Discarded func(id uuid.UUID) (commands.Status, bool)
+	// Replayed tells under which uuid a letter of the dead letter office was
+	// submitted again. Nil: nobody to ask.
+	Replayed func(id uuid.UUID) (uuid.UUID, bool)
 	// RejectLarge answers 413 to commands of more than MaxCommandSize bytes as
 	// they come over the wire (reject-large-commands, max-command-size).
 	RejectLarge    bool
@@ -169,20 +172,39 @@ func exceptionOf(err error) string {
 	return "retry"
 }
 
-// Lookup answers what is known about one command.
+// Lookup answers what is known about one command. Of one that was discarded
+// and then replayed, it is what is known of the replayed one.
 func (c *Commands) Lookup(w http.ResponseWriter, r *http.Request) error {
 	id := mux.Vars(r)["uuid"]
-	if parsed, err := uuid.Parse(id); err == nil {
-		if st, ok := c.cfg.Processor.Status(parsed); ok {
-			return WriteJSON(w, http.StatusOK, st)
-		}
-		if c.cfg.Discarded != nil {
-			if st, ok := c.cfg.Discarded(parsed); ok {
-				return WriteJSON(w, http.StatusOK, st)
+	asked, err := uuid.Parse(id)
+	if err == nil {
+		last, replayed := asked, false
+		if c.cfg.Replayed != nil {
+			if as, ok := c.cfg.Replayed(asked); ok {
+				last, replayed = as, true
 			}
+		}
+		switch st, ok := c.status(last); {
+		case ok && replayed:
+			st.UUID = asked
+			return WriteJSON(w, http.StatusOK, struct {
+				commands.Status
+				ReplayedAs uuid.UUID `json:"replayed_as"`
+			}{st, last})
+		case ok:
+			return WriteJSON(w, http.StatusOK, st)
 		}
 	}
 	return JSONf(http.StatusNotFound, "No information is known about command %s", id)
+}
+
+// status asks the processor, then the dead letter office.
+func (c *Commands) status(id uuid.UUID) (commands.Status, bool) {
+	st, ok := c.cfg.Processor.Status(id)
+	if !ok && c.cfg.Discarded != nil {
+		st, ok = c.cfg.Discarded(id)
+	}
+	return st, ok
 }
 
 // client names the other side: the certificate's CN, else its address.

@@ -3,6 +3,7 @@ package pdb
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -100,10 +101,12 @@ func (d *DLO) Get(w http.ResponseWriter, r *http.Request) error {
 // what is corrupt before that gets a clear answer.
 const bodyPeek = 64 << 10
 
-// Body answers a body, decompressed, or with raw=true as it was received.
+// Body answers a body, decompressed, or with raw=true as it was received. One
+// that is corrupt is an error, or with partial=true what can be read of it, and
+// the rest of the story in a trailer.
 func (d *DLO) Body(w http.ResponseWriter, r *http.Request) error {
 	q := newDLOQuery(r)
-	raw := q.flag("raw")
+	raw, partial := q.flag("raw"), q.flag("partial")
 	if err := q.done(); err != nil {
 		return err
 	}
@@ -125,13 +128,26 @@ func (d *DLO) Body(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer body.Close() // read only: nothing to lose
 	buf := bufio.NewReaderSize(body, bodyPeek)
-	if _, err := buf.Peek(bodyPeek); err != nil && !errors.Is(err, io.EOF) {
+	if _, err := buf.Peek(bodyPeek); err != nil && !errors.Is(err, io.EOF) && !partial {
 		return err
 	}
 	w.Header().Set("Content-Type", kind)
 	w.Header().Set("Content-Disposition", "inline; filename*=UTF-8''"+url.PathEscape(found.File))
+	if partial {
+		w.Header().Set("Trailer", dlo.BodyErrorTrailer)
+	}
 	_, err = io.Copy(w, buf)
-	return err
+	var bad *wireformat.Error
+	switch {
+	case errors.As(err, &bad) && partial:
+		w.Header().Set(dlo.BodyErrorTrailer, bad.Message)
+		return nil
+	case err != nil:
+		// Not the error itself, which would be answered after what was sent: the
+		// connection is cut.
+		return fmt.Errorf("send the body of a letter: %s", err.Error())
+	}
+	return nil
 }
 
 // Export answers letters as a gzipped tar; without a selection, all.

@@ -66,7 +66,11 @@ func newDLOBench(t *testing.T, bodies ...string) *dloBench {
 		require.NotEmpty(t, route.Doc)
 		router.HandleFunc(route.Path, func(w http.ResponseWriter, r *http.Request) {
 			var p *pdb.Problem
-			if err := route.Handle(w, r); errors.As(err, &p) {
+			err := route.Handle(w, r)
+			if err != nil && w.Header().Get("Content-Disposition") != "" {
+				panic(http.ErrAbortHandler) // as the front end does when an answer has begun
+			}
+			if errors.As(err, &p) {
 				require.NoError(t, pdb.WriteJSON(w, p.Status, map[string]string{"error": p.Message}))
 			} else if err != nil {
 				require.NoError(t, pdb.WriteText(w, 500, err.Error()))
@@ -86,13 +90,19 @@ func newDLOBench(t *testing.T, bodies ...string) *dloBench {
 
 func (b *dloBench) discard(t *testing.T, certname, body string) {
 	body, zipped := strings.CutPrefix(body, "gz:")
-	if zipped && body != "broken" {
+	body, short := strings.CutPrefix(body, "cut:")
+	if zipped && body != "broken" || short {
 		var buf bytes.Buffer
 		z := gzip.NewWriter(&buf)
 		_, err := z.Write([]byte(body))
 		require.NoError(t, err)
+		require.NoError(t, z.Flush())
+		flushed := buf.Len()
 		require.NoError(t, z.Close())
 		body = buf.String()
+		if short {
+			body, zipped = body[:flushed], true // without its end
+		}
 	}
 	at := time.Date(2026, 3, 1, 12, 0, len(b.ids), 0, time.UTC)
 	m := queue.NewMeta(wireformat.DeactivateNode, 3, certname, at, time.Time{}, zipped)
@@ -224,6 +234,51 @@ func TestDLOEdits(t *testing.T) {
 	status, text := b.ask(t, "GET", "/"+b.ids[1]+"/body", "")
 	require.Equal(t, 200, status)
 	require.Equal(t, goodNode, text)
+}
+
+// TestDLOCutBodies: what can be read of a corrupt body is shown, and another
+// one can take its place.
+func TestDLOCutBodies(t *testing.T) {
+	ctx := context.Background()
+	long := `{"certname":"` + strings.Repeat("x1", 500_000)
+	for name, c := range map[string]struct {
+		body   string
+		status int // without partial; 0: the answer is cut
+		shown  string
+	}{
+		"nothing":   {"gz:broken", 422, ""},
+		"beginning": {"cut:" + badNode, 422, badNode[:5]},
+		"long":      {"cut:" + long, 0, long[:100_000]},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newDLOBench(t, c.body)
+			res, err := http.Get(b.server.URL + "/pdb/admin/v1/dlo/" + b.ids[0] + "/body")
+			require.NoError(t, err)
+			text, err := io.ReadAll(res.Body)
+			require.NoError(t, res.Body.Close())
+			if c.status == 0 {
+				require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+				require.NotContains(t, string(text), "error")
+			} else {
+				require.Equal(t, c.status, res.StatusCode)
+			}
+
+			body, err := b.client.Body(ctx, b.ids[0])
+			require.NoError(t, err)
+			text, err = io.ReadAll(body)
+			require.NoError(t, body.Close())
+			var refused *dloclient.Error
+			require.ErrorAs(t, err, &refused)
+			require.Equal(t, "encoding", refused.Cause)
+			require.Contains(t, refused.Message, "gzip")
+			require.True(t, strings.HasPrefix(string(text), c.shown), "%.100q", text)
+
+			_, _, err = b.client.Replace(ctx, b.ids[0], []byte(goodNode), false, false)
+			require.NoError(t, err)
+			_, text2 := b.ask(t, "GET", "/"+b.ids[0]+"/body", "")
+			require.Equal(t, goodNode, text2)
+		})
+	}
 }
 
 func TestDLOPrunes(t *testing.T) {
