@@ -183,6 +183,12 @@ func (r *reportReader) upgrade() {
 	if r.version <= 6 && !r.sawCatalogUUID { // 6 → 7: catalog_uuid
 		r.CatalogUUID = r.TransactionUUID
 	}
+	if (r.version == 6 || r.version == 7) && r.problems == nil { // 7 → 8: corrective changes; see event
+		var err error
+		if r.Resources, err = upgradeResources(r.Resources); err != nil {
+			r.problem("%v", err)
+		}
+	}
 }
 
 // checked reads a list twice over: element validates each element, and the

@@ -75,13 +75,19 @@ func (r *reportReader) group() {
 		}
 		groups[key] = append(groups[key], e.Event)
 	}
-	for _, key := range order {
+	resources := []byte{'['}
+	for i, key := range order {
 		events := groups[key]
 		common := events[0]
+		if i > 0 {
+			resources = append(resources, ',')
+		}
+		resources = appendOldResource(resources, common, key.skipped, events)
 		if key.skipped {
 			common = Event{Timestamp: common.Timestamp, ResourceType: common.ResourceType, ResourceTitle: common.ResourceTitle,
 				File: common.File, Line: common.Line, ContainmentPath: common.ContainmentPath}
 		}
 		r.add(common, key.skipped, events)
 	}
+	r.Resources = append(resources, ']')
 }

@@ -2,6 +2,7 @@ package wireformat
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -73,6 +74,39 @@ func TestReportUpgrades(t *testing.T) {
 	require.Equal(t, "changed", *r.Status)
 	r = mustDecode[*Report](t, StoreReport, 3)
 	require.Nil(t, r.Status)
+}
+
+// TestResourcesAreUpgraded: the list that is kept has the shape of version 8,
+// whatever was sent.
+func TestResourcesAreUpgraded(t *testing.T) {
+	sent := "[" + wireResource("/changed", "false", `["Stage[main]"]`, "["+wireEvent(`"p"`, `{"b":"<&>","a":2.50}`)+"]") + "," +
+		wireResource("/null", "true", "null", "null") + "," +
+		strings.Replace(wireResource("/none", "false", "[]", "[]"), `,"events":[]`, "", 1) + "]"
+	const time = at
+	kept := func(corrective, events, path, title, skipped string) string {
+		return `{"containment_path":` + path + `,"corrective_change":` + corrective + `,"events":` + events +
+			`,"file":null,"line":null,"resource_title":"` + title + `","resource_type":"File","skipped":` + skipped + `,` + time + `}`
+	}
+	event := `[{"corrective_change":null,"message":null,"new_value":{"a":2.5,"b":"<&>"},"old_value":null,"property":"p","status":"success",` + time + `}]`
+	want := "[" + kept("null", event, `["Stage[main]"]`, "/changed", "false") + "," + kept("null", "[]", "null", "/null", "true") + "," +
+		kept("null", "[]", "[]", "/none", "false") + "]"
+	for _, version := range []int{6, 7} {
+		r := mustDecode[*Report](t, StoreReport, version, "resources", json.RawMessage(sent))
+		require.Equal(t, want, string(r.Resources), version)
+		r = mustDecode[*Report](t, StoreReport, version, "resources", json.RawMessage("null"))
+		require.Equal(t, "[]", string(r.Resources))
+	}
+	r := mustDecode[*Report](t, StoreReport, 8, "resources", json.RawMessage("["+wireResource("/a", "false", "null", "["+wireEvent("null", "1")+"]")+"]"))
+	require.Contains(t, string(r.Resources), `"corrective_change":true`, "version 8 keeps it")
+
+	for _, version := range []int{3, 4, 5} {
+		old := mustDecode[*Report](t, StoreReport, version)
+		// What is kept must itself be a list of version 8, and give rise to the same rows.
+		again := mustDecode[*Report](t, StoreReport, 8, "resources", json.RawMessage(old.Resources))
+		require.Equal(t, string(old.Resources), string(again.Resources), "canonical")
+		require.Equal(t, old.Events, again.Events)
+		require.NotEmpty(t, again.Events)
+	}
 }
 
 func TestReportListsMayBeNull(t *testing.T) {

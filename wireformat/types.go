@@ -115,8 +115,9 @@ type Report struct {
 	Type                 string // "agent" or "plan"
 	Metrics              JSON   // an array, or nil
 	Logs                 JSON   // an array, or nil
-	// Resources is the resources list as it was sent (after upgrades), in
-	// canonical form, kept for queries of unchanged resources; nil when none.
+	// Resources is the resources list in the shape of version 8 and canonical
+	// form, whatever version was sent, kept for queries of unchanged resources;
+	// nil when version 8 sent null.
 	Resources JSON
 	// Events are the rows that the resources give rise to: skipped resources
 	// fabricate one, unchanged resources none; without duplicates. Spec §6.6.
