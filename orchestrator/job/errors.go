@@ -1,0 +1,84 @@
+package job
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+)
+
+// Prefix begins the kinds of the orchestrator's own errors.
+const Prefix = "puppetlabs.orchestrator/"
+
+// Error is an error as the API shows it (orchestrator.md §1.3).
+type Error struct {
+	Kind    string
+	Msg     string
+	Details map[string]any // nil is shown as {}
+	Status  int            // of HTTP; 0 where there is none, as for a node's error
+}
+
+func (e *Error) Error() string { return e.Msg }
+
+// Is makes errors of the same kind equal for errors.Is.
+func (e *Error) Is(other error) bool {
+	var o *Error
+	return errors.As(other, &o) && o.Kind == e.Kind
+}
+
+func newError(status int, kind string, details map[string]any, format string, args ...any) *Error {
+	return &Error{Kind: Prefix + kind, Msg: fmt.Sprintf(format, args...), Details: details, Status: status}
+}
+
+// Invalid: the request says something that is not allowed. key is what it says it of, "" for the whole.
+func Invalid(key, format string, args ...any) *Error {
+	var details map[string]any
+	if key != "" {
+		details = map[string]any{"key": key}
+	}
+	return newError(http.StatusBadRequest, "validation-error", details, format, args...)
+}
+
+// UnknownEnvironment: nobody knows the environment.
+func UnknownEnvironment(name string) *Error {
+	return newError(http.StatusNotFound, "unknown-environment", map[string]any{"environment": name}, "Unknown environment %s", name)
+}
+
+// EmptyEnvironment: the whole environment has no nodes.
+func EmptyEnvironment(name string) *Error {
+	return newError(http.StatusBadRequest, "empty-environment", map[string]any{"environment": name}, "The environment %s contains no nodes", name)
+}
+
+// EmptyTarget: an explicit scope gives no nodes.
+func EmptyTarget(details map[string]any, format string, args ...any) *Error {
+	return newError(http.StatusBadRequest, "empty-target", details, format, args...)
+}
+
+// DependencyCycle: nodes wait for each other; cycle begins and ends with the same node.
+func DependencyCycle(cycle []string) *Error {
+	return newError(http.StatusBadRequest, "dependency-cycle", map[string]any{"cycle": cycle}, "The nodes of the application depend on each other in a circle: %v", cycle)
+}
+
+// PuppetDB: the query could not be asked.
+func PuppetDB(err error) *Error {
+	return newError(http.StatusBadRequest, "puppetdb-error", nil, "The query of the scope could not be run: %v", err)
+}
+
+// Query: the query is wrong, or may not be asked.
+func Query(format string, args ...any) *Error {
+	return newError(http.StatusBadRequest, "query-error", nil, format, args...)
+}
+
+// UnknownJob: there is no such job.
+func UnknownJob(id int64) *Error {
+	return newError(http.StatusNotFound, "unknown-job", map[string]any{"job": fmt.Sprint(id)}, "Unknown job %d", id)
+}
+
+// NotPermitted: the caller may not do it.
+func NotPermitted(details map[string]any, format string, args ...any) *Error {
+	return newError(http.StatusForbidden, "not-permitted", details, format, args...)
+}
+
+// NodeError is why one node erred; it is no answer to a request. kind has no prefix.
+func NodeError(kind, certname, format string, args ...any) *Error {
+	return newError(0, kind, map[string]any{"node": certname}, format, args...)
+}
