@@ -117,11 +117,18 @@ func (a *app) Run(ctx context.Context) error {
 		start(&choremen, chores, "dead letter office", a.office.Run)
 		start(&choremen, chores, "metrics", a.metrics.Run)
 		a.maintenance.Leave()
+		a.tell(notifyReady)
 		a.log.Info("ready", "data", a.cfg.Dalang.Data, "queued", a.processor.Depth(), "after", time.Since(a.started))
 	}
 
-	err := <-serving
+	select {
+	case <-front.Done(): // the front end begins to stop
+	case err := <-serving:
+		serving <- err
+	}
+	a.tell(notifyStopping)
 	a.log.Info("stopping")
+	err := <-serving
 	stopWork()
 	_ = workers.Wait()
 	stopChores()
