@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"runtime/debug"
+	"time"
 
 	"dalang/commands/outcome"
 )
@@ -19,19 +20,28 @@ func (p *Processor) commitLoop(ctx, flight context.Context) {
 			p.release(w)
 		}
 	}
+	close(p.settled)
 }
 
-// gather takes what else is ready without waiting for more.
+// gather takes what else is ready, and waits a little for what is on its way:
+// a commit costs the same for one command as for many.
 func (p *Processor) gather(first *work) []*work {
 	batch := append(make([]*work, 0, 8), first)
-	for len(batch) < p.cfg.BatchCommands {
+	bytes := first.bytes
+	enough := time.NewTimer(p.cfg.BatchWait)
+	defer enough.Stop()
+	for len(batch) < p.cfg.BatchCommands && bytes <= p.cfg.BatchBytes/2 { // the other half is for the workers meanwhile
+		if len(p.decoded) == 0 && p.coming.Load() == 0 && !p.pending.hasReady() {
+			return batch
+		}
 		select {
 		case w, ok := <-p.decoded:
 			if !ok {
 				return batch
 			}
 			batch = append(batch, w)
-		default:
+			bytes += w.bytes
+		case <-enough.C:
 			return batch
 		}
 	}
@@ -47,7 +57,7 @@ func (p *Processor) commit(ctx, flight context.Context, batch []*work) {
 		if err == nil {
 			p.setStoreErr(nil)
 			for i, w := range batch {
-				p.settle(flight, w, results[i])
+				p.settled <- settled{w, results[i]}
 			}
 			return
 		}
@@ -99,6 +109,20 @@ func (p *Processor) culprit(ctx, flight context.Context, batch []*work, bug *pan
 	}
 	for _, w := range batch {
 		p.commit(ctx, flight, []*work{w})
+	}
+}
+
+// settled is a command that the store has dealt with.
+type settled struct {
+	work   *work
+	result outcome.Result
+}
+
+// settleLoop ends commands that the store has dealt with. Letting go of a file
+// may wait for the disk; the committer goes on meanwhile.
+func (p *Processor) settleLoop(flight context.Context) {
+	for s := range p.settled {
+		p.settle(flight, s.work, s.result)
 	}
 }
 

@@ -43,8 +43,11 @@ type Config struct {
 	MaxQueued     int   // commands that may wait; default 1,000,000
 	BatchCommands int   // commands per transaction; default 64
 	BatchBytes    int64 // decompressed bytes per transaction, and decoded ahead of it; default 8 MiB
-	CacheBytes    int64 // decompressed bodies kept for the workers; default 16 MiB; < 0: none
-	MaxBody       int64 // decompressed bytes that a command may have; default 128 MiB
+	// BatchWait is how long a transaction waits for commands that are being
+	// decoded; default 20 ms. A command that is alone does not wait.
+	BatchWait  time.Duration
+	CacheBytes int64 // decompressed bodies kept for the workers; default 16 MiB; < 0: none
+	MaxBody    int64 // decompressed bytes that a command may have; default 128 MiB
 	// RejectLarge refuses a body over MaxBody at acceptance where that shows
 	// there, instead of taking it in for the dead letter office.
 	RejectLarge bool
@@ -70,6 +73,7 @@ func (c *Config) applyDefaults() error {
 	defaultTo(&c.MaxQueued, 1_000_000)
 	defaultTo(&c.BatchCommands, 64)
 	defaultTo(&c.BatchBytes, 8<<20)
+	defaultTo(&c.BatchWait, 50*time.Millisecond)
 	defaultTo(&c.CacheBytes, 16<<20)
 	defaultTo(&c.MaxBody, 128<<20)
 	defaultTo(&c.RememberFor, time.Hour)

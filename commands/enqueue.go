@@ -48,6 +48,8 @@ func (p *Processor) enqueue(ctx context.Context, s Submission, done chan<- Waite
 	if depth := p.Depth(); depth >= p.cfg.MaxQueued {
 		return uuid.UUID{}, &FullError{Queued: depth, RetryAfter: 10 * time.Second}
 	}
+	p.coming.Add(1)
+	defer p.coming.Add(-1)
 	meta := queue.NewMeta(s.Command, s.Version, s.Certname, p.cfg.Now(), s.Producer, s.Gzip)
 	body := &submittedBody{Submission: s, processor: p}
 	entry, err := p.cfg.Queue.Put(ctx, meta, body)

@@ -251,6 +251,13 @@ func (p *pending) notified(it *item) []chan<- Waited {
 	return waiters
 }
 
+// hasReady tells whether some command's turn has come.
+func (p *pending) hasReady() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.ready) > 0
+}
+
 func (p *pending) depth() (all, retrying int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -28,8 +28,10 @@ type Processor struct {
 	metrics  *processorMetrics
 
 	decoded chan *work          // from the workers to the committer
+	settled chan settled        // from the committer to those who end commands
 	ahead   *semaphore.Weighted // bytes that are decoded and not committed yet
 	verify  chan struct{}       // a place for each body whose checksum is being computed
+	coming  atomic.Int32        // commands that are being received or decoded
 	closing atomic.Bool         // refuses submissions
 	form    atomic.Int32        // the wireformat.DigestForm that was right last
 
@@ -48,7 +50,8 @@ func New(cfg Config, loaded []queue.Entry) (*Processor, error) {
 	}
 	p := &Processor{
 		cfg: cfg, pending: newPending(), finished: newFinished(cfg.RememberFor, cfg.RememberCount),
-		cache: newBodyCache(cfg.CacheBytes), decoded: make(chan *work, max(cfg.BatchCommands, 1)), ahead: semaphore.NewWeighted(cfg.BatchBytes),
+		cache: newBodyCache(cfg.CacheBytes), decoded: make(chan *work, max(cfg.BatchCommands, 1)),
+		settled: make(chan settled, max(cfg.BatchCommands, 1)), ahead: semaphore.NewWeighted(cfg.BatchBytes),
 		verify: make(chan struct{}, cfg.Verifiers), texts: wireformat.NewCatalogTexts(rememberedTexts),
 	}
 	p.metrics = newMetrics(cfg.Registerer, p)
@@ -76,6 +79,9 @@ func (p *Processor) Run(ctx context.Context) error {
 		workers.Go(func() error { p.workLoop(ctx, flight); return nil })
 	}
 	others.Go(func() error { p.commitLoop(ctx, flight); return nil })
+	for range 2 {
+		others.Go(func() error { p.settleLoop(flight); return nil })
+	}
 	probing, stopProbing := context.WithCancel(ctx)
 	defer stopProbing()
 	others.Go(func() error { p.probeQueue(probing); return nil })

@@ -37,7 +37,9 @@ func (p *Processor) workLoop(ctx, flight context.Context) {
 		if !ok {
 			return
 		}
+		p.coming.Add(1)
 		p.work(ctx, flight, it)
+		p.coming.Add(-1)
 	}
 }
 
