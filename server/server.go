@@ -170,7 +170,7 @@ func LoopbackOnly(addr string) error {
 	}
 	if !tcp.IP.IsLoopback() {
 		return fmt.Errorf("refusing to serve cleartext on %s, which other machines can reach: "+
-			"listen on a loopback address, use TLS, or set allow-cleartext = true", addr)
+			"listen on a loopback address, use TLS, or set dalang.allow-cleartext = true", addr)
 	}
 	return nil
 }

@@ -99,8 +99,9 @@ func (a *app) Run(ctx context.Context) error {
 	chores, stopChores := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopChores()
 	var workers, choremen errgroup.Group
-	if err := a.open(ctx); err != nil {
-		stopFront(err)
+	opening := a.open(ctx)
+	if opening != nil {
+		stopFront(fmt.Errorf("open the data in %s: %w", a.cfg.Dalang.Data, opening))
 	} else {
 		// Whoever fails brings the front end down, and the rest follows.
 		start := func(g *errgroup.Group, ctx context.Context, what string, run func(context.Context) error) {
@@ -126,16 +127,22 @@ func (a *app) Run(ctx context.Context) error {
 	case err := <-serving:
 		serving <- err
 	}
-	a.tell(notifyStopping)
-	a.log.Info("stopping")
+	if opening == nil {
+		a.tell(notifyStopping)
+		a.log.Info("stopping")
+	}
 	err := <-serving
 	stopWork()
 	_ = workers.Wait()
 	stopChores()
 	_ = choremen.Wait()
 	err = errors.Join(err, failure(ctx, front), a.close())
-	a.log.Info("stopped", "error", err)
-	return err
+	if err != nil {
+		a.log.Error("stopped", "error", err)
+		return &toldError{err}
+	}
+	a.log.Info("stopped")
+	return nil
 }
 
 // failure is why the front end stopped, nil when it was asked to.
@@ -169,7 +176,7 @@ func (a *app) close() error {
 func (a *app) open(ctx context.Context) error {
 	c, data := a.cfg, a.cfg.Dalang.Data
 	if err := os.MkdirAll(data, 0o750); err != nil {
-		return fmt.Errorf("data directory: %w", err)
+		return err
 	}
 	// The queue comes first: its lock keeps a second Dalang out.
 	q, queued, err := queue.Open(queue.Config{Dir: filepath.Join(data, "stockpile", "cmd"), Logger: a.log, Registerer: a.registry})

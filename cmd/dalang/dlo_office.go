@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -43,8 +44,14 @@ type stopped struct {
 
 func openStopped(data string, now func() time.Time) (*stopped, error) {
 	spool, letters := filepath.Join(data, "stockpile"), filepath.Join(data, "mq")
-	if !exists(spool) && !exists(letters) {
+	_, spoolErr := os.Stat(spool)
+	_, lettersErr := os.Stat(letters)
+	switch {
+	case spoolErr == nil || lettersErr == nil:
+	case errors.Is(spoolErr, fs.ErrNotExist):
 		return nil, fmt.Errorf("%s is not a data directory: it has neither stockpile nor mq", data)
+	default:
+		return nil, fmt.Errorf("data directory: %w", spoolErr)
 	}
 	q, _, err := queue.Open(queue.Config{Dir: filepath.Join(spool, "cmd")})
 	if errors.Is(err, queue.ErrLocked) {
@@ -62,11 +69,6 @@ func openStopped(data string, now func() time.Time) (*stopped, error) {
 		return nil, err
 	}
 	return &stopped{Office: office, queue: q, now: now}, nil
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }
 
 // Close lets a server start.

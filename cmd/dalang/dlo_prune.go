@@ -113,6 +113,9 @@ that IDs or filters choose. FILE may be - for the standard output.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			sel.IDs = args[1:]
+			if args[0] == "-" && isTerminal(cmd.OutOrStdout()) {
+				return &usageError{errors.New("a tar.gz is nothing for a terminal: name a file, or put the output into a pipe")}
+			}
 			return c.with(cmd.Context(), func(ctx context.Context, office deadLetterOffice) error {
 				if args[0] == "-" {
 					return office.Export(ctx, sel, cmd.OutOrStdout())

@@ -380,9 +380,9 @@ func TestDLOMistakes(t *testing.T) {
 		{"replay --all --cause parse", "all cannot be narrowed"},
 		{"ls --command fact", "there is no command"},
 		{"ls -o xml", "--output must be table or json"},
-		{"show", "accepts 1 arg"},
+		{"show", "wrong number of arguments: want dlo show ID"},
 		{"show abc", "too short"},
-		{"export", "requires at least 1 arg"},
+		{"export", "wrong number of arguments: want dlo export FILE [ID...]"},
 		{"export /nonexistent/x.tar.gz", "no such file or directory"},
 	} {
 		_, err := l.run(strings.Fields(c.args)...)
@@ -391,6 +391,10 @@ func TestDLOMistakes(t *testing.T) {
 	_, err := l.runOn([]string{"--data", filepath.Join(l.data, "mq")}, "ls")
 	require.ErrorContains(t, err, "is not a data directory")
 	require.NoDirExists(t, filepath.Join(l.data, "mq", "stockpile"), "nothing is made")
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	_, err = l.runOn([]string{"--data", file}, "ls")
+	require.ErrorContains(t, err, "file/stockpile: not a directory", "what cannot be looked at is not called missing")
 }
 
 func TestDLOCompletion(t *testing.T) {

@@ -18,7 +18,6 @@ func TestDocs(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("# Commands of the program\n\n<!-- Made of the --help texts by `make docs`. Do not edit. -->\n")
 	root := newRootCommand()
-	root.InitDefaultCompletionCmd()
 	describe(&b, root)
 	const page = "../../docs/cli.md"
 	if *update {

@@ -17,9 +17,17 @@ func run() int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(os.Stderr, "dalang:", err)
+	var told *toldError
+	if !errors.As(err, &told) {
+		fmt.Fprintln(os.Stderr, "dalang:", err)
+	}
 	return exitStatus(err)
 }
+
+// toldError is an error that stands in the log already.
+type toldError struct{ error }
+
+func (e *toldError) Unwrap() error { return e.error }
 
 // exitStatus is PuppetDB's where PuppetDB has one.
 func exitStatus(err error) int {

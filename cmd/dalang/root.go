@@ -1,6 +1,11 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
 
 // usageError is a mistake in the command line or the configuration: status 2.
 type usageError struct{ error }
@@ -14,6 +19,7 @@ func newRootCommand() *cobra.Command {
 		Long: `Dalang takes the place of PuppetDB in one program: it accepts the commands of
 Puppet Servers, keeps them in a durable queue, brings them into a database, and
 answers queries.`,
+		Version:       buildInfo().Version,
 		SilenceErrors: true, // main prints them
 		SilenceUsage:  true,
 		Args:          usageArgs(cobra.NoArgs),
@@ -22,16 +28,44 @@ answers queries.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{hinted(cmd, err)}
 	})
+	root.SetVersionTemplate("dalang {{.Version}}\n")
 	root.AddCommand(newServeCommand(), newConfigCommand(), newVersionCommand(), newDLOCommand())
+	completeCompletion(root)
+	for _, cmd := range append(root.Commands(), root) {
+		cmd.SuggestionsMinimumDistance = 2
+	}
 	return root
 }
 
-// usageArgs makes wrong arguments a usageError.
+// usageArgs makes wrong arguments a usageError that says what was expected.
 func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return &usageError{hinted(cmd, err)}
+		err := check(cmd, args)
+		switch {
+		case err == nil:
+			return nil
+		case cmd.HasSubCommands():
+			err = fmt.Errorf("%s has no command %q", cmd.CommandPath(), args[0])
+			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+				err = fmt.Errorf("%w; did you mean %s?", err, strings.Join(near, " or "))
+			}
+		case !strings.Contains(cmd.Use, " "):
+			err = fmt.Errorf("%s takes no arguments, but was given %q", cmd.CommandPath(), args[0])
+		default:
+			err = fmt.Errorf("wrong number of arguments: want %s", cmd.UseLine())
 		}
-		return nil
+		return &usageError{hinted(cmd, err)}
+	}
+}
+
+// completeCompletion has `dalang completion` refuse shells that it does not
+// know, where cobra's prints its help.
+func completeCompletion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" {
+			cmd.Args = usageArgs(cobra.NoArgs)
+			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
 	}
 }

@@ -27,16 +27,16 @@ type settings struct {
 func addSettings(flags *pflag.FlagSet) *settings {
 	s := &settings{}
 	flags.StringVarP(&s.path, "config", "c", "", "`path` of PuppetDB's configuration: a file, or a directory with *.ini files")
-	flags.StringArrayVar(&s.set, "set", nil, "override a setting of the configuration: `section.key=value`")
+	flags.StringArrayVar(&s.set, "set", nil, "override any setting of the configuration, as `section.key=value`; repeatable")
 	usage := map[string]string{
 		"data":       "`directory` of queue, dead letter office and database (default \"data\")",
-		"listen":     "`address` to serve HTTP on; none: do not (default \"127.0.0.1:8080\")",
+		"listen":     "`address` to serve HTTP on, or none (default \"127.0.0.1:8080\")",
 		"tls-listen": "`address` to serve HTTPS on",
 		"tls-cert":   "PEM `file` with the server's certificate",
 		"tls-key":    "PEM `file` with its key",
 		"tls-ca":     "PEM `file` with who may sign clients' certificates",
-		"log-format": "`text` or json",
-		"log-level":  "debug, `info`, warn or error",
+		"log-format": "`format` of the log: text or json (default text)",
+		"log-level":  "`level` from which on to log: debug, info, warn or error (default info)",
 	}
 	for name := range config.Flags() {
 		flags.String(name, "", usage[name])

@@ -127,8 +127,8 @@ func (l *Loaded) validate() {
 	oneOf("database.facts-blocklist-type", c.Database.FactsBlocklistType, "literal", "regex")
 	oneOf("jetty.client-auth", c.Jetty.ClientAuth, "need", "want", "none")
 	if c.Dalang.TLSListen != "" {
-		l.check(c.Jetty.SSLCert != "", "jetty.ssl-cert", "TLS needs a certificate")
-		l.check(c.Jetty.SSLKey != "", "jetty.ssl-key", "TLS needs a key")
-		l.check(c.Jetty.SSLCACert != "" || c.Jetty.ClientAuth == "none", "jetty.ssl-ca-cert", "client-auth %s needs it", c.Jetty.ClientAuth)
+		l.check(c.Jetty.SSLCert != "", "jetty.ssl-cert", "TLS needs a certificate (%s)", FlagName("jetty.ssl-cert"))
+		l.check(c.Jetty.SSLKey != "", "jetty.ssl-key", "TLS needs a key (%s)", FlagName("jetty.ssl-key"))
+		l.check(c.Jetty.SSLCACert != "" || c.Jetty.ClientAuth == "none", "jetty.ssl-ca-cert", "client-auth %s needs it (%s)", c.Jetty.ClientAuth, FlagName("jetty.ssl-ca-cert"))
 	}
 }

@@ -137,7 +137,7 @@ func TestMistakes(t *testing.T) {
 		"negative":        {flags: map[string]string{"database.gc-interval": "-1"}, want: []string{`--set database.gc-interval: "-1" must not be negative`}},
 		"nowhere":         {flags: map[string]string{"dalang.listen": "none"}, want: []string{"--listen: dalang.listen: neither a cleartext nor a TLS address to listen on"}},
 		"TLS without files": {flags: map[string]string{"dalang.tls-listen": ":8081"},
-			want: []string{"jetty.ssl-cert: TLS needs a certificate", "jetty.ssl-key: TLS needs a key", "jetty.ssl-ca-cert: client-auth need needs it"}},
+			want: []string{"jetty.ssl-cert: TLS needs a certificate (--tls-cert)", "jetty.ssl-key: TLS needs a key (--tls-key)", "jetty.ssl-ca-cert: client-auth need needs it (--tls-ca)"}},
 		"what follows from a mistake is none": {files: []string{"a.ini", "[jetty]\nssl-port = https\n[database]\nreport-ttl = soon\n"},
 			want: []string{`a.ini:2: jetty.ssl-port: "https" is not a whole number from 0 to 2147483647`, `a.ini:4: database.report-ttl: "soon" is not a duration`}},
 		"all at once, in order": {
