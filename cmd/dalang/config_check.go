@@ -25,7 +25,7 @@ settings of PuppetDB that Dalang has no use for, do not count.`,
 		Example: `  dalang config check --config /etc/puppetlabs/puppetdb/conf.d`,
 		Args:    usageArgs(cobra.NoArgs),
 	}
-	s := addSettings(cmd.Flags())
+	s := addSettings(cmd)
 	cmd.Flags().BoolVar(&noFiles, "no-files", false, "do not read the certificates and allowlists that are named")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		loaded, err := s.load(cmd.Flags())

@@ -34,7 +34,7 @@ What is printed is itself a configuration file, which says the same: it can be
 given to --config.`,
 		Args: usageArgs(cobra.NoArgs),
 	}
-	s := addSettings(cmd.Flags())
+	s := addSettings(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().BoolVar(&changed, "changed", false, "leave out what is as it is by default")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -27,7 +27,7 @@ SIGINT or SIGTERM stops the server in order; a second one stops it at once.
 SIGHUP reads the allowlists again; certificates are read again by themselves.`,
 		Args: usageArgs(cobra.NoArgs),
 	}
-	s := addSettings(cmd.Flags())
+	s := addSettings(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		loaded, err := s.load(cmd.Flags())
 		if err != nil {

@@ -24,8 +24,8 @@ type settings struct {
 	set  []string
 }
 
-func addSettings(flags *pflag.FlagSet) *settings {
-	s := &settings{}
+func addSettings(cmd *cobra.Command) *settings {
+	s, flags := &settings{}, cmd.Flags()
 	flags.StringVarP(&s.path, "config", "c", "", "`path` of PuppetDB's configuration: a file, or a directory with *.ini files")
 	flags.StringArrayVar(&s.set, "set", nil, "override any setting of the configuration, as `section.key=value`; repeatable")
 	usage := map[string]string{
@@ -41,7 +41,30 @@ func addSettings(flags *pflag.FlagSet) *settings {
 	for name := range config.Flags() {
 		flags.String(name, "", usage[name])
 	}
+	complete := func(flag string, f cobra.CompletionFunc) {
+		if err := cmd.RegisterFlagCompletionFunc(flag, f); err != nil {
+			panic(err) // a flag that is not there
+		}
+	}
+	fixed := func(words ...string) cobra.CompletionFunc {
+		return cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
+	}
+	complete("data", cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs))
+	complete("log-format", fixed("text", "json"))
+	complete("log-level", fixed("debug", "info", "warn", "error"))
+	complete("listen", fixed("127.0.0.1:8080", "none"))
+	complete("tls-listen", cobra.NoFileCompletions)
+	complete("set", completeKeys)
 	return s
+}
+
+// completeKeys completes the keys of --set; values are free.
+func completeKeys(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	var keys []string
+	for _, k := range config.Keys() {
+		keys = append(keys, k.String()+"=")
+	}
+	return keys, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 }
 
 // load makes the effective configuration. With config.Mistakes in the error,
