@@ -158,3 +158,21 @@ func TestMatch(t *testing.T) {
 	require.False(t, bind.match(y, a), "it stands for another one already")
 	require.True(t, bind.match(y, b))
 }
+
+func FuzzParse(f *testing.F) {
+	f.Add("```console\n$ a 'b\nc'\nd\n```\n<!-- example: run x\ny -->\n")
+	f.Add("```\n$ a\n```\n<!-- example: skip -->\n```console\n$ a \\\n b\n```")
+	f.Fuzz(func(t *testing.T, page string) {
+		steps, err := parse(page)
+		if err != nil {
+			return
+		}
+		require.Equal(t, page, rewrite(page, steps, nil))
+		for _, s := range steps {
+			require.True(t, s.first <= s.end, "%+v", s)
+			b := newBindings()
+			b.command(s.text)
+			b.match(s.want, s.want)
+		}
+	})
+}

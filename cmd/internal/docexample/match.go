@@ -131,9 +131,10 @@ func timeLike(t string) string {
 	return regexp.MustCompile(`\d`).ReplaceAllLiteralString(regexp.QuoteMeta(t), `\d`)
 }
 
-// trim drops white space at the ends of lines, and blank lines at the end.
+// trim drops white space at the ends of lines, and blank lines at the end. What
+// is no UTF-8 becomes U+FFFD.
 func trim(text string) string {
-	lines := strings.Split(text, "\n")
+	lines := strings.Split(strings.ToValidUTF8(text, "\uFFFD"), "\n")
 	for i, line := range lines {
 		lines[i] = strings.TrimRight(line, " \t\r")
 	}
