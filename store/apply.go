@@ -31,6 +31,7 @@ func (s *Store) Apply(ctx context.Context, batch []outcome.Change) ([]outcome.Re
 		s.metrics.failedBatches.Inc()
 		return nil, fmt.Errorf("store %d commands: %w", len(batch), err)
 	}
+	s.tellReports()
 	s.metrics.batchSize.Observe(float64(len(batch)))
 	s.metrics.batchTime.Observe(time.Since(start).Seconds())
 	return results, nil

@@ -35,6 +35,9 @@ func (a *applier) report(p *wireformat.Report) (outcome.Result, error) {
 	if err := a.insertEvents(id, p.Events); err != nil {
 		return done, err
 	}
+	if err := a.noteReport(id, p); err != nil {
+		return done, err
+	}
 	if p.Type == "plan" || n.report.Valid && n.report.Int64 >= ms(p.ProducerTimestamp) {
 		return done, nil
 	}

@@ -77,6 +77,8 @@ type Store struct {
 	gcMu       sync.Mutex // one garbage collection at a time; taken before mu
 	cleaning   activity
 	population populationCache
+
+	reportNotes chan struct{} // told after reports were noted for jobs
 }
 
 // Open opens or makes the database and brings its schema up to date.
@@ -92,7 +94,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := migrate(ctx, db); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	s := &Store{cfg: cfg, db: db, log: cfg.Logger}
+	s := &Store{cfg: cfg, db: db, log: cfg.Logger, reportNotes: make(chan struct{}, 1)}
 	s.metrics = newStoreMetrics(cfg.Registerer, s)
 	if s.writer, err = newWriter(ctx, db, cfg.Names); err != nil {
 		return nil, errors.Join(err, db.Close())

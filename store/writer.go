@@ -18,6 +18,7 @@ type writer struct {
 	conn  *sql.Conn
 	stmts map[string]*sql.Stmt
 	names names
+	noted bool // reports were noted for jobs, and nobody has been told
 }
 
 func newWriter(ctx context.Context, db dialect.Dialect, remembered int) (*writer, error) {

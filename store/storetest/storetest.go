@@ -32,6 +32,9 @@ func Run(t *testing.T, open Open) {
 	t.Run("node", func(t *testing.T) { testNode(t, open) })
 	t.Run("inputs", func(t *testing.T) { testInputs(t, open) })
 	t.Run("batch", func(t *testing.T) { testBatch(t, open) })
+	t.Run("jobs", func(t *testing.T) { testJobs(t, open) })
+	t.Run("reports of jobs", func(t *testing.T) { testJobReports(t, open) })
+	t.Run("components", func(t *testing.T) { testComponents(t, open) })
 	t.Run("garbage", func(t *testing.T) { testGarbage(t, open) })
 }
 
