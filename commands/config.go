@@ -44,7 +44,7 @@ type Config struct {
 	BatchCommands int   // commands per transaction; default 64
 	BatchBytes    int64 // decompressed bytes per transaction, and decoded ahead of it; default 8 MiB
 	// BatchWait is how long a transaction waits for commands that are being
-	// decoded; default 20 ms. A command that is alone does not wait.
+	// received or decoded; default 50 ms. A command that is alone does not wait.
 	BatchWait  time.Duration
 	CacheBytes int64 // decompressed bodies kept for the workers; default 16 MiB; < 0: none
 	MaxBody    int64 // decompressed bytes that a command may have; default 128 MiB

@@ -244,14 +244,14 @@ func Default() Config {
 	return Config{
 		Dalang: Dalang{
 			Listen: "127.0.0.1:8080", Data: "data", VerifyChecksum: true,
-			MaxBody: 128 << 20, MaxOldFormat: 64 << 20, MemoryLimit: 80 << 20,
+			MaxBody: 128 << 20, MaxOldFormat: 64 << 20, MemoryLimit: 64 << 20,
 			ShutdownTimeout: Duration(30 * time.Second),
 		},
 		Queue: Queue{
 			BatchCommands: 64, BatchBytes: 8 << 20, Cache: 16 << 20,
 			RememberFor: Duration(time.Hour), RememberCount: 10_000, DrainTime: Duration(10 * time.Second),
 		},
-		Store: Store{Cache: 32 << 20, Names: 50_000},
+		Store: Store{Cache: 16 << 20, Names: 50_000},
 		Query: Query{MaxConcurrent: 64, Slow: Duration(5 * time.Second)},
 		Log:   Log{Format: "text", Level: "info"},
 		Database: Database{
