@@ -25,6 +25,13 @@ const statusClientGone = 499
 // choose the shape of what they know about by returning a *pdb.Problem; here
 // the errors of the packages below get theirs.
 func problemOf(r *http.Request, err error) *pdb.Problem {
+	if isOrchestrator(r.URL.Path) {
+		return orchestratorProblem(r, err)
+	}
+	return plainProblem(r, err)
+}
+
+func plainProblem(r *http.Request, err error) *pdb.Problem {
 	var (
 		problem     *pdb.Problem
 		checksum    *commands.ChecksumError
@@ -120,6 +127,8 @@ func writeProblem(w http.ResponseWriter, p *pdb.Problem) {
 			Kind    string `json:"kind"`
 			Message string `json:"msg"`
 		}{p.Kind, p.Message})
+	case pdb.Details:
+		writeDetails(w, p)
 	case pdb.HTML:
 		h.Set("Content-Type", pdb.TypeHTML)
 		w.WriteHeader(p.Status)

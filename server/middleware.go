@@ -62,6 +62,12 @@ func (s *Server) admit(r *http.Request) error {
 	if err := s.auth.Load().check(r); err != nil {
 		return err
 	}
+	if isOrchestrator(r.URL.Path) {
+		if s.cfg.Maintenance.On() {
+			return pdb.Textf(http.StatusServiceUnavailable, "The orchestrator is starting. Try again later.")
+		}
+		return nil
+	}
 	if !isPDB(r.URL.Path) {
 		return nil
 	}
@@ -96,6 +102,10 @@ func (s *Server) recovered(w *answer, r *http.Request, p any) {
 		if k != "X-Request-Id" && k != "X-Dalang-Version" {
 			w.Header().Del(k)
 		}
+	}
+	if isOrchestrator(r.URL.Path) {
+		writeProblem(w, orchestratorProblem(r, errPanic))
+		return
 	}
 	writeProblem(w, pdb.Textf(http.StatusInternalServerError, "An unexpected error occurred"))
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"dalang/server/orch"
 	"dalang/server/pdb"
 )
 
@@ -18,10 +19,15 @@ type Handlers struct {
 	Metrics  *pdb.Metrics
 	// More bring their routes along: the query API, the dead letter office.
 	More []Router
+	// Orchestrator is /orchestrator and its companions.
+	Orchestrator []Companion
 }
 
 // Router is somebody with routes of his own.
 type Router interface{ Routes() []pdb.Route }
+
+// Companion is somebody with routes of the orchestrator's kind.
+type Companion interface{ Routes() []orch.Route }
 
 // Table is THE route table: every route of h, in the order in which they are
 // tried. docs/api names each of them.
@@ -64,6 +70,11 @@ func Table(h Handlers) []pdb.Route {
 	for _, more := range h.More {
 		t = append(t, more.Routes()...)
 	}
+	for _, companion := range h.Orchestrator {
+		for _, r := range companion.Routes() {
+			add(r.Methods, r.Path, r.Handle, r.Doc)
+		}
+	}
 	add(get, "/", landing, "where to find what")
 	add(get, "/pdb/dashboard/index.html", landing, "where to find what")
 	return t
@@ -79,9 +90,9 @@ func (s *Server) routes(h Handlers) http.Handler {
 			r.Methods(slices.Clone(route.Methods)...) // mux changes what it is given
 		}
 	}
-	missing := s.handler("none", func(http.ResponseWriter, *http.Request) error { return pdb.NotFound() })
+	missing := s.handler("none", func(_ http.ResponseWriter, r *http.Request) error { return unrouted(m, r) })
 	m.NotFoundHandler, m.MethodNotAllowedHandler = missing, missing
-	return m
+	return untrailed(m)
 }
 
 // landing is for people who open the address in a browser, and for upstream's
@@ -93,6 +104,7 @@ func landing(w http.ResponseWriter, _ *http.Request) error {
   /pdb/cmd/v1              commands
   /pdb/admin/v1/dlo        the dead letter office
   /status/v1/services      is it well?
+  /orchestrator/v1         jobs: run Puppet on nodes
   /metrics                 metrics for Prometheus
   /metrics/v2              metrics as MBeans
 `)

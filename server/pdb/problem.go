@@ -11,11 +11,12 @@ type Shape int
 
 // The shapes upstream uses.
 const (
-	Text  Shape = iota // text/plain, the bare message
-	JSON               // {"error": message}, pretty-printed
-	Kind               // {"kind": kind, "msg": message}, compact
-	HTML               // text/html, the bare message: only an unrouted path
-	Plain              // the bare message without a content type: maintenance mode
+	Text    Shape = iota // text/plain, the bare message
+	JSON                 // {"error": message}, pretty-printed
+	Kind                 // {"kind": kind, "msg": message}, compact
+	HTML                 // text/html, the bare message: only an unrouted path
+	Plain                // the bare message without a content type: maintenance mode
+	Details              // {"kind": kind, "msg": message, "details": details}: the orchestrator
 )
 
 // Problem is an error that a handler wants answered in exactly this way.
@@ -23,7 +24,8 @@ type Problem struct {
 	Status  int
 	Shape   Shape
 	Message string
-	Kind    string            // for shape Kind
+	Kind    string            // for shapes Kind and Details
+	Details map[string]any    // for shape Details; nil is shown as {}
 	Header  map[string]string // extra headers, such as Retry-After
 	Err     error             // what lies behind it; logged, never sent
 }

@@ -175,7 +175,7 @@ func layers() map[string][]string {
 	leaves := []string{"wireformat"}
 	return map[string][]string{
 		"cmd/...":          {"..."},
-		"server":           {"server/...", "commands", "commands/...", "wireformat"},
+		"server":           {"server/...", "commands", "commands/...", "wireformat", "orchestrator/job"},
 		"server/...":       {"commands", "commands/...", "dlo", "store/query", "store/query/...", "wireformat", "orchestrator", "orchestrator/..."},
 		"commands":         {"commands/...", "wireformat"},
 		"commands/outcome": leaves, "commands/queue": leaves,

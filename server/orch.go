@@ -1,0 +1,106 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/gorilla/mux"
+
+	"dalang/orchestrator/job"
+	"dalang/server/pdb"
+)
+
+// errPanic stands for a handler that panicked; what it said is in the log.
+var errPanic = errors.New("a handler panicked")
+
+// isOrchestrator tells whether a path is the orchestrator's or that of one of
+// its companions. Their errors have a shape of their own.
+func isOrchestrator(path string) bool {
+	for _, prefix := range []string{"/orchestrator", "/inventory", "/rbac-api", "/classifier-api"} {
+		if path == prefix || strings.HasPrefix(path, prefix+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// orchestratorProblem gives an error of the orchestrator its response
+// (orchestrator.md §1.3). What is nobody's fault but ours is in the log only.
+func orchestratorProblem(r *http.Request, err error) *pdb.Problem {
+	var e *job.Error
+	if errors.As(err, &e) && e.Status > 0 {
+		p := &pdb.Problem{Status: e.Status, Shape: pdb.Details, Message: e.Msg, Kind: e.Kind, Details: e.Details}
+		// go-pe-client wants details to be text there, and RBAC has none.
+		if e.Details == nil && (e.Status == http.StatusUnauthorized || strings.HasPrefix(r.URL.Path, "/rbac-api/")) {
+			p.Shape = pdb.Kind
+		}
+		return p
+	}
+	p := plainProblem(r, err)
+	p.Shape, p.Kind, p.Err = pdb.Details, job.Prefix+"unknown-error", err
+	switch p.Status {
+	case http.StatusNotFound:
+		p.Kind, p.Message, p.Err = job.Prefix+"not-found", "There is no "+r.URL.Path, nil
+	case http.StatusMethodNotAllowed:
+		p.Kind, p.Err = job.Prefix+"method-not-allowed", nil
+	case http.StatusInternalServerError:
+		p.Message = "An internal error occurred. The server's log has it under this request_id."
+	}
+	return p
+}
+
+// writeDetails writes a problem of shape Details. The request's id finds its
+// log event.
+func writeDetails(w http.ResponseWriter, p *pdb.Problem) {
+	details := p.Details
+	if details == nil {
+		details = map[string]any{}
+	}
+	if p.Status == http.StatusInternalServerError {
+		details = map[string]any{"request_id": w.Header().Get("X-Request-Id")}
+	}
+	_ = pdb.WriteCompact(w, p.Status, struct {
+		Kind    string         `json:"kind"`
+		Message string         `json:"msg"`
+		Details map[string]any `json:"details"`
+	}{p.Kind, p.Message, details})
+}
+
+// unrouted answers a path, or a method, that nobody serves: the orchestrator
+// says 405 and which methods there are, PuppetDB 404.
+func unrouted(m *mux.Router, r *http.Request) error {
+	if !isOrchestrator(r.URL.Path) {
+		return pdb.NotFound()
+	}
+	var allowed []string
+	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE"} {
+		var match mux.RouteMatch
+		other := *r
+		other.Method = method
+		if m.Match(&other, &match) && match.MatchErr == nil && match.Route != nil {
+			allowed = append(allowed, method)
+		}
+	}
+	if allowed == nil {
+		return pdb.NotFound()
+	}
+	p := pdb.Textf(http.StatusMethodNotAllowed, "%s is not answered here; %s is", r.Method, strings.Join(allowed, ", "))
+	p.Header = map[string]string{"Allow": strings.Join(allowed, ", ")}
+	return p
+}
+
+// untrailed takes the slash at the end of the orchestrator's paths away: they
+// mean the same with and without.
+func untrailed(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if path := r.URL.Path; isOrchestrator(path) && strings.HasSuffix(path, "/") {
+			u := *r.URL
+			u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), strings.TrimRight(u.RawPath, "/")
+			other := *r
+			other.URL = &u
+			r = &other
+		}
+		next.ServeHTTP(w, r)
+	})
+}
