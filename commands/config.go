@@ -39,7 +39,7 @@ type Config struct {
 	DeadLetters DeadLetters
 
 	Threads       int   // commands decoded at a time; default: all cores
-	Verifiers     int   // bodies whose checksum is computed at a time; default: half the cores, so that work goes on
+	Verifiers     int   // bodies whose checksum is computed at a time; default: all cores
 	MaxQueued     int   // commands that may wait; default 1,000,000
 	BatchCommands int   // commands per transaction; default 64
 	BatchBytes    int64 // decompressed bytes per transaction, and decoded ahead of it; default 8 MiB
@@ -69,7 +69,7 @@ func (c *Config) applyDefaults() error {
 		return errors.New("commands: Config.Queue, Store and DeadLetters are required")
 	}
 	defaultTo(&c.Threads, runtime.GOMAXPROCS(0))
-	defaultTo(&c.Verifiers, max(1, runtime.GOMAXPROCS(0)/2))
+	defaultTo(&c.Verifiers, runtime.GOMAXPROCS(0))
 	defaultTo(&c.MaxQueued, 1_000_000)
 	defaultTo(&c.BatchCommands, 64)
 	defaultTo(&c.BatchBytes, 8<<20)
