@@ -78,7 +78,8 @@ func NotPermitted(details map[string]any, format string, args ...any) *Error {
 	return newError(http.StatusForbidden, "not-permitted", details, format, args...)
 }
 
-// NodeError is why one node erred; it is no answer to a request. kind has no prefix.
+// NodeError is why one node erred; it is no answer to a request. kind is the
+// whole one, since other programs' errors have other prefixes.
 func NodeError(kind, certname, format string, args ...any) *Error {
-	return newError(0, kind, map[string]any{"node": certname}, format, args...)
+	return &Error{Kind: kind, Msg: fmt.Sprintf(format, args...), Details: map[string]any{"node": certname}}
 }
