@@ -8,6 +8,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"dalang/orchestrator/job"
+	"dalang/server/orch"
 	"dalang/server/pdb"
 )
 
@@ -31,14 +32,14 @@ func orchestratorProblem(r *http.Request, err error) *pdb.Problem {
 	var e *job.Error
 	if errors.As(err, &e) && e.Status > 0 {
 		p := &pdb.Problem{Status: e.Status, Shape: pdb.Details, Message: e.Msg, Kind: e.Kind, Details: e.Details}
-		// go-pe-client wants details to be text there, and RBAC has none.
-		if e.Details == nil && (e.Status == http.StatusUnauthorized || strings.HasPrefix(r.URL.Path, "/rbac-api/")) {
-			p.Shape = pdb.Kind
+		// RBAC's own errors have no details; go-pe-client could not read them.
+		if p.Details == nil && e.Status != http.StatusUnauthorized && !strings.HasPrefix(r.URL.Path, "/rbac-api/") {
+			p.Details = map[string]any{}
 		}
 		return p
 	}
 	p := plainProblem(r, err)
-	p.Shape, p.Kind, p.Err = pdb.Details, job.Prefix+"unknown-error", err
+	p.Shape, p.Kind, p.Err, p.Details = pdb.Details, job.Prefix+"unknown-error", err, map[string]any{}
 	switch p.Status {
 	case http.StatusNotFound:
 		p.Kind, p.Message, p.Err = job.Prefix+"not-found", "There is no "+r.URL.Path, nil
@@ -53,18 +54,14 @@ func orchestratorProblem(r *http.Request, err error) *pdb.Problem {
 // writeDetails writes a problem of shape Details. The request's id finds its
 // log event.
 func writeDetails(w http.ResponseWriter, p *pdb.Problem) {
-	details := p.Details
-	if details == nil {
-		details = map[string]any{}
+	if p.Status == http.StatusInternalServerError && p.Details != nil {
+		p.Details["request_id"] = w.Header().Get("X-Request-Id")
 	}
-	if p.Status == http.StatusInternalServerError {
-		details = map[string]any{"request_id": w.Header().Get("X-Request-Id")}
-	}
-	_ = pdb.WriteCompact(w, p.Status, struct {
+	_ = orch.WriteJSON(w, p.Status, struct {
 		Kind    string         `json:"kind"`
 		Message string         `json:"msg"`
-		Details map[string]any `json:"details"`
-	}{p.Kind, p.Message, details})
+		Details map[string]any `json:"details,omitzero"`
+	}{p.Kind, p.Message, p.Details})
 }
 
 // unrouted answers a path, or a method, that nobody serves: the orchestrator

@@ -2,12 +2,12 @@ package orch
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
 	"time"
 
+	"dalang/orchestrator"
 	"dalang/orchestrator/job"
 )
 
@@ -24,12 +24,7 @@ type Route struct {
 }
 
 // Subject is who asks.
-type Subject interface {
-	// May tells whether the subject has a permission; "*" is every instance.
-	May(objectType, action, instance string) bool
-	// Owner is the subject as a job remembers it: an object.
-	Owner() json.RawMessage
-}
+type Subject = orchestrator.Subject
 
 // Engine runs jobs. Its errors are *job.Error where the client is to blame.
 type Engine interface {

@@ -25,7 +25,7 @@ type Problem struct {
 	Shape   Shape
 	Message string
 	Kind    string            // for shapes Kind and Details
-	Details map[string]any    // for shape Details; nil is shown as {}
+	Details map[string]any    // for shape Details; nil is left out
 	Header  map[string]string // extra headers, such as Retry-After
 	Err     error             // what lies behind it; logged, never sent
 }

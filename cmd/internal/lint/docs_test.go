@@ -3,6 +3,7 @@ package lint
 import (
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dalang/server"
+	"dalang/server/orch"
 	"dalang/server/pdb"
 )
 
@@ -32,10 +34,20 @@ func golden(t *testing.T, page, want string) {
 }
 
 // routes is the table that `dalang serve` mounts.
-func routes() []pdb.Route {
+func routes(t *testing.T) []pdb.Route {
+	type (
+		jobs         = orch.Jobs
+		environments = orch.Environments
+	)
+	api, err := orch.New(orch.Config{
+		Engine: struct{ orch.Engine }{}, Jobs: struct{ jobs }{}, Inventory: struct{ orch.Inventory }{},
+		Environments: struct{ environments }{}, Authenticate: func(*http.Request) (orch.Subject, error) { return nil, nil },
+	})
+	require.NoError(t, err)
 	return server.Table(server.Handlers{
 		Commands: &pdb.Commands{}, Admin: &pdb.Admin{}, Meta: &pdb.Meta{}, Status: &pdb.Status{}, Metrics: &pdb.Metrics{},
-		More: []server.Router{pdb.NewQueries(pdb.QueryConfig{}), pdb.NewDLO(nil, nil)},
+		More:         []server.Router{pdb.NewQueries(pdb.QueryConfig{}), pdb.NewDLO(nil, nil)},
+		Orchestrator: []server.Companion{api},
 	})
 }
 
@@ -44,7 +56,7 @@ func TestDocsRoutes(t *testing.T) {
 	b.WriteString("# Routes\n\n<!-- Made of the route table by `make docs`. Do not edit. -->\n\n" +
 		"In the order in which they are tried. HEAD is answered where GET is.\n\n| method | path | |\n|---|---|---|\n")
 	pattern := regexp.MustCompile(`\{([a-z]+):(?:[^{}]|\{[^{}]*\})*\}`)
-	for _, r := range routes() {
+	for _, r := range routes(t) {
 		var methods []string
 		for _, m := range r.Methods {
 			if m != "HEAD" {
