@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 
 	"dalang/store/dialect"
 )
@@ -66,6 +67,7 @@ func (c Config) withDefaults() (Config, error) {
 type Store struct {
 	cfg     Config
 	db      dialect.Dialect
+	readers readers
 	log     *slog.Logger
 	metrics *storeMetrics
 
@@ -94,7 +96,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := migrate(ctx, db); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	s := &Store{cfg: cfg, db: db, log: cfg.Logger, reportNotes: make(chan struct{}, 1)}
+	s := &Store{cfg: cfg, db: db, readers: newReaders(db.Reader()), log: cfg.Logger, reportNotes: make(chan struct{}, 1)}
 	s.metrics = newStoreMetrics(cfg.Registerer, s)
 	if s.writer, err = newWriter(ctx, db, cfg.Names); err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -117,9 +119,29 @@ func (s *Store) Probe(ctx context.Context) error {
 	return s.writer.transaction(ctx, func() error { return nil })
 }
 
-// ReadTx runs fn on one read-only connection, in one snapshot.
+// ReadTx runs fn on one read-only connection, in one snapshot. Who waits for a
+// connection is served in order of arrival.
 func (s *Store) ReadTx(ctx context.Context, fn func(ctx context.Context, conn *sql.Conn) error) error {
-	conn, err := s.db.Reader().Conn(ctx)
+	return s.readers.readTx(ctx, fn)
+}
+
+// readers is a pool of read-only connections. database/sql's own queue gives a
+// free connection to anyone of those who wait; the semaphore keeps their order.
+type readers struct {
+	db    *sql.DB
+	slots *semaphore.Weighted
+}
+
+func newReaders(db *sql.DB) readers {
+	return readers{db, semaphore.NewWeighted(int64(max(db.Stats().MaxOpenConnections, 1)))}
+}
+
+func (r readers) readTx(ctx context.Context, fn func(ctx context.Context, conn *sql.Conn) error) error {
+	if err := r.slots.Acquire(ctx, 1); err != nil {
+		return fmt.Errorf("wait for a connection: %w", err)
+	}
+	defer r.slots.Release(1)
+	conn, err := r.db.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("wait for a connection: %w", err)
 	}

@@ -8,11 +8,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 
 	"dalang/store/query/ast"
@@ -167,17 +165,12 @@ func (e *Engine) Run(ctx context.Context, req Request, sink Sink) error {
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, &TimeoutError{id, req.Origin})
 		defer cancel()
 	}
-	start := e.cfg.Now()
-	if err := e.slots.Acquire(ctx, 1); err != nil {
-		return cause(ctx, err)
-	}
-	defer e.slots.Release(1)
-	run := &run{answer: a, sink: sink, req: &req}
-	err = e.cfg.DB.ReadTx(ctx, run.in)
+	run := &run{answer: a, sink: sink, req: &req, id: id, watch: e.watch()}
+	err = e.inTurn(ctx, run)
 	if err != nil {
 		err = cause(ctx, err)
 	}
-	e.finished(run, id, e.cfg.Now().Sub(start), err)
+	e.finished(run, err)
 	return err
 }
 
@@ -201,26 +194,16 @@ func cause(ctx context.Context, err error) error {
 	return err
 }
 
-func (e *Engine) finished(r *run, id string, took time.Duration, err error) {
-	e.metrics.seconds.WithLabelValues(r.answer.name()).Observe(took.Seconds())
-	if e.cfg.SlowQuery < 0 || took < e.cfg.SlowQuery {
-		return
-	}
-	text := "null"
-	if r.req.Query != nil {
-		text = string(r.req.Query.JSON())
-	}
-	e.cfg.Logger.Warn("slow query", "query_id", id, "entity", r.answer.name(), "origin", r.req.Origin, "query", text,
-		"rows", r.rows, "took", took, "error", err, "sql", r.text)
-}
-
 // run is one running query.
 type run struct {
 	answer answer
 	req    *Request
 	sink   Sink
+	id     string
+	watch  *watch
 	rows   int
 	text   string // the SQL
+	plan   []string
 }
 
 // maxArgs is how many parameters the database takes.
@@ -228,16 +211,18 @@ const maxArgs = 32766
 
 // in answers within a read transaction.
 func (r *run) in(ctx context.Context, conn *sql.Conn) error {
+	r.watch.begin()
+	st := r.answer.rows()
+	if len(st.args) > maxArgs {
+		return &Error{Message: fmt.Sprintf("The query holds more than %d values", maxArgs)}
+	}
+	defer r.noteSlow(ctx, conn, st)
 	total := int64(-1)
 	if r.req.Paging.IncludeTotal && !r.req.Explain {
 		st := r.answer.total()
 		if err := conn.QueryRowContext(ctx, st.sql, st.args...).Scan(&total); err != nil {
 			return fmt.Errorf("count rows: %w", err)
 		}
-	}
-	st := r.answer.rows()
-	if len(st.args) > maxArgs {
-		return &Error{Message: fmt.Sprintf("The query holds more than %d values", maxArgs)}
 	}
 	r.text = st.sql
 	if r.req.Explain {
@@ -297,34 +282,6 @@ func (p *plan) bare() bool {
 
 func (p *plan) name() string { return p.ent.Name }
 
-// explain answers with the database's plan.
-func (r *run) explain(ctx context.Context, conn *sql.Conn, st *statement) error {
-	rows, err := conn.QueryContext(ctx, "EXPLAIN QUERY PLAN "+st.sql, st.args...)
-	if err != nil {
-		return fmt.Errorf("explain: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	var list []ast.Value
-	depth := map[int]int{}
-	for rows.Next() {
-		var id, parent, unused int
-		var detail string
-		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
-			return fmt.Errorf("explain: %w", err)
-		}
-		depth[id] = depth[parent] + 1
-		list = append(list, ast.Str(strings.Repeat("  ", depth[id]-1)+detail))
-	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("explain: %w", err)
-	}
-	if err := r.sink.Begin(Head{Total: -1}); err != nil {
-		return err
-	}
-	row := ast.Value{Kind: ast.Object, Keys: []string{"query plan", "sql"}, Items: []ast.Value{ast.List(list...), ast.Str(st.sql)}}
-	return r.sink.Row(row.JSON())
-}
-
 // Parent is a kind of thing that a route is about.
 type Parent string
 
@@ -364,22 +321,4 @@ func (e *Engine) Exists(ctx context.Context, kind Parent, id string) (found bool
 		return false, fmt.Errorf("look for %s: %w", kind, err)
 	}
 	return found, nil
-}
-
-// metrics of the engine.
-type metrics struct {
-	seconds *prometheus.HistogramVec // time from the request to the last row, by entity
-}
-
-func newMetrics(reg prometheus.Registerer) (*metrics, error) {
-	m := &metrics{seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "dalang_query_seconds", Help: "Time to answer queries, by entity.", Buckets: prometheus.ExponentialBuckets(.0005, 4, 10),
-	}, []string{"entity"})}
-	if reg == nil {
-		return m, nil
-	}
-	if err := reg.Register(m.seconds); err != nil {
-		return nil, fmt.Errorf("register query metrics: %w", err)
-	}
-	return m, nil
 }
