@@ -182,6 +182,9 @@ func (e *Engine) Ready() <-chan struct{} { return e.began }
 
 func (e *Engine) loop(ctx context.Context) error {
 	if err := e.rescue(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
 		return err
 	}
 	close(e.began)

@@ -41,7 +41,7 @@ type world struct {
 type agent struct {
 	certname  string
 	connected bool
-	far       time.Duration // how long a frame takes
+	far       time.Duration // how long a frame takes; 0: it arrives at once
 	takes     time.Duration // of a run; 0: one minute
 	ends      job.State     // what runs end in; "": Finished
 	refuses   error         // what it says to a request instead of running
@@ -195,13 +195,18 @@ func (l *life) send(r job.Request, take func(a *agent)) error {
 	l.world.mu.Lock()
 	far := l.world.agents[r.Certname].far
 	l.world.mu.Unlock()
-	time.AfterFunc(far, func() {
+	arrive := func() {
 		l.world.mu.Lock()
 		defer l.world.mu.Unlock()
 		if a := l.world.agents[r.Certname]; l.world.life == l && a.connected {
 			take(a)
 		}
-	})
+	}
+	if far == 0 {
+		arrive()
+		return nil
+	}
+	time.AfterFunc(far, arrive)
 	return nil
 }
 

@@ -45,11 +45,11 @@ func (a *API) deploy(w http.ResponseWriter, r *http.Request, s Subject) error {
 	if err != nil {
 		return err
 	}
-	j, err := a.cfg.Engine.Deploy(r.Context(), s, d)
+	id, err := a.cfg.Engine.Deploy(r.Context(), s, d)
 	if err != nil {
 		return err
 	}
-	return WriteJSON(w, http.StatusAccepted, jobRef{named{a.url(r, "/jobs/%d", j.ID), j.Name()}})
+	return WriteJSON(w, http.StatusAccepted, jobRef{named{a.url(r, "/jobs/%d", id), fmt.Sprint(id)}})
 }
 
 // parseDeploy reads the union of what three generations of the API know

@@ -41,13 +41,13 @@ type fake struct {
 	components   []job.Component
 }
 
-func (f *fake) Deploy(_ context.Context, s orch.Subject, d job.Deploy) (*job.Job, error) {
+func (f *fake) Deploy(_ context.Context, s orch.Subject, d job.Deploy) (int64, error) {
 	if f.err != nil {
-		return nil, f.err
+		return 0, f.err
 	}
 	options, err := json.Marshal(d)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	f.deploys = append(f.deploys, d)
 	f.jobs = append(f.jobs, job.Job{
@@ -55,15 +55,19 @@ func (f *fake) Deploy(_ context.Context, s orch.Subject, d job.Deploy) (*job.Job
 		Description: d.Description, Userdata: d.Userdata, Timestamp: noon, Created: noon, NodeCount: 1, Nodes: job.Counts{job.New: 1},
 		Spans: []job.Span{{State: job.New, Enter: noon, Exit: noon}, {State: job.Ready, Enter: noon}},
 	})
-	return &f.jobs[len(f.jobs)-1], nil
+	return int64(len(f.jobs)), nil
 }
 
-func (f *fake) Stop(ctx context.Context, id int64, force bool) (*job.Job, error) {
+func (f *fake) Stop(ctx context.Context, id int64, force bool) (job.Counts, error) {
 	if f.err != nil {
 		return nil, f.err
 	}
 	f.stops = append(f.stops, force)
-	return f.Job(ctx, id)
+	j, err := f.Job(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return j.Nodes, nil
 }
 
 func (f *fake) Jobs(_ context.Context, by job.Filter) ([]job.Job, int, error) {

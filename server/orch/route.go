@@ -28,11 +28,12 @@ type Subject = orchestrator.Subject
 
 // Engine runs jobs. Its errors are *job.Error where the client is to blame.
 type Engine interface {
-	// Deploy starts a job of Puppet runs. Nothing is stored when it fails.
-	Deploy(ctx context.Context, s Subject, d job.Deploy) (*job.Job, error)
-	// Stop stops a job and answers it as it is then. What has ended already
-	// stays as it is.
-	Stop(ctx context.Context, id int64, force bool) (*job.Job, error)
+	// Deploy starts a job of Puppet runs and answers its id. Nothing is stored
+	// when it fails.
+	Deploy(ctx context.Context, s Subject, d job.Deploy) (int64, error)
+	// Stop stops a job and answers what its nodes are in then. What has ended
+	// already stays as it is.
+	Stop(ctx context.Context, id int64, force bool) (job.Counts, error)
 }
 
 // Jobs reads what is stored of jobs. Unknown ids are job.UnknownJob.

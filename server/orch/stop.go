@@ -28,19 +28,19 @@ func (a *API) stop(w http.ResponseWriter, r *http.Request, _ Subject) error {
 	if err != nil {
 		return err
 	}
-	j, err := a.cfg.Engine.Stop(r.Context(), id, force)
+	counts, err := a.cfg.Engine.Stop(r.Context(), id, force)
 	if err != nil {
 		return err
 	}
 	nodes := map[job.State]int{job.New: 0, job.Running: 0, job.Failed: 0, job.Errored: 0, job.Skipped: 0, job.Finished: 0}
-	for state, n := range j.Nodes {
+	for state, n := range counts {
 		if n > 0 {
 			nodes[state] = n
 		}
 	}
 	return WriteJSON(w, http.StatusAccepted, struct {
 		Job stopped `json:"job"`
-	}{stopped{named{a.url(r, "/jobs/%d", id), j.Name()}, nodes}})
+	}{stopped{named{a.url(r, "/jobs/%d", id), strconv.FormatInt(id, 10)}, nodes}})
 }
 
 // parseStop reads the name of a job, a string of digits or an integer.
