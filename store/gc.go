@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -145,55 +144,6 @@ func (s *Store) clean(ctx context.Context, op CleanOp) error {
 	return fmt.Errorf("unknown cleanup %q", op.Name)
 }
 
-// Bounds of one step of garbage collection. A step holds the writer, so it
-// should take a fraction of the 50 ms that nobody may hold it.
-const (
-	stepGoal = 15 * time.Millisecond
-	stepMax  = 4096
-)
-
-// steps runs step, each time in a transaction of its own, until it has nothing
-// left to do. The writer is free in between; the size of a step follows the
-// time that the last one took.
-func (s *Store) steps(ctx context.Context, what string, step func(w *writer, limit int) (done int64, err error)) error {
-	limit := 32
-	for ctx.Err() == nil {
-		var done int64
-		s.mu.Lock()
-		start := time.Now()
-		err := s.writer.transaction(ctx, func() (err error) {
-			done, err = step(s.writer, limit)
-			return err
-		})
-		held := time.Since(start)
-		s.mu.Unlock()
-		if err != nil {
-			return fmt.Errorf("%s: %w", what, err)
-		}
-		s.metrics.gcStep.Observe(held.Seconds())
-		s.metrics.gcDone.WithLabelValues(what).Add(float64(done))
-		if done == 0 {
-			return nil
-		}
-		switch {
-		case held > stepGoal:
-			limit = max(limit/2, 1)
-		case held < stepGoal/3:
-			limit = min(limit*2, stepMax)
-		}
-	}
-	return ctx.Err()
-}
-
-// changed runs a statement and counts the rows that it changed.
-func (w *writer) changed(text string, args ...any) (int64, error) {
-	result, err := w.execResult(text, args...)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
-}
-
 // expireNodes marks nodes that have been silent for node-ttl. Spec §7.1.
 func (s *Store) expireNodes(ctx context.Context) error {
 	if s.cfg.NodeTTL <= 0 {
@@ -218,73 +168,4 @@ func (s *Store) expireNodes(ctx context.Context) error {
 			})
 		return done, err
 	})
-}
-
-// dayOf is the start of the UTC day that lies ttl before now.
-func (s *Store) dayOf(ttl time.Duration) int64 {
-	return ms(s.cfg.Now().UTC().Add(-ttl).Truncate(24 * time.Hour))
-}
-
-// purgeReports deletes reports older than report-ttl, by day; never a node's latest.
-func (s *Store) purgeReports(ctx context.Context) error {
-	cut := s.dayOf(s.cfg.ReportTTL)
-	return s.steps(ctx, PurgeReports, func(w *writer, limit int) (int64, error) {
-		return w.deleteReports(`SELECT id FROM report WHERE producer_timestamp < ?1
-			AND NOT EXISTS (SELECT 1 FROM node WHERE node.latest_report_id = report.id) LIMIT ?2`, cut, max(limit/16, 1))
-	})
-}
-
-// deleteReports deletes the reports that a selection of ids finds.
-func (w *writer) deleteReports(selection string, args ...any) (int64, error) {
-	var ids []int64
-	err := w.rows(selection, args, func(scan func(...any) error) error {
-		var id int64
-		err := scan(&id)
-		ids = append(ids, id)
-		return err
-	})
-	if err != nil {
-		return 0, err
-	}
-	for _, id := range ids {
-		for _, statement := range []string{
-			"DELETE FROM event WHERE report_id = ?1", "DELETE FROM report_body WHERE report_id = ?1", "DELETE FROM report WHERE id = ?1",
-		} {
-			if err := w.exec(statement, id); err != nil {
-				return 0, err
-			}
-		}
-	}
-	return int64(len(ids)), nil
-}
-
-// purgeEvents deletes events older than resource-events-ttl, by day, but
-// leaves those of the latest reports.
-func (s *Store) purgeEvents(ctx context.Context) error {
-	cut := s.dayOf(min(s.cfg.ResourceEventsTTL, s.cfg.ReportTTL))
-	return s.steps(ctx, PurgeResourceEvents, func(w *writer, limit int) (int64, error) {
-		return w.changed(`DELETE FROM event WHERE (report_id, seq) IN (SELECT report_id, seq FROM event WHERE timestamp < ?1
-			AND NOT EXISTS (SELECT 1 FROM node WHERE node.latest_report_id = event.report_id) LIMIT ?2)`, cut, limit)
-	})
-}
-
-// read runs a query of one column of ids beside the writer.
-func (s *Store) read(ctx context.Context, text string, args ...any) ([]int64, error) {
-	var ids []int64
-	err := s.ReadTx(ctx, func(ctx context.Context, conn *sql.Conn) error {
-		rows, err := conn.QueryContext(ctx, text, args...)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var id int64
-			if err := rows.Scan(&id); err != nil {
-				return err
-			}
-			ids = append(ids, id)
-		}
-		return rows.Err()
-	})
-	return ids, err
 }

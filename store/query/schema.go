@@ -1,0 +1,40 @@
+package query
+
+import "slices"
+
+// EntityInfo describes an entity to those who make up queries: tests,
+// documentation, completion.
+type EntityInfo struct {
+	Name      string // as in the AST
+	Alias     string // in messages
+	Fields    []FieldInfo
+	Relations []Relation // what an implicit subquery may name
+	Node      bool       // rows belong to a node: node_state and ["fact", …] apply
+}
+
+// FieldInfo describes a field of an entity.
+type FieldInfo struct {
+	Name      string
+	Type      Type
+	Queryable bool // may be compared and ordered by
+	Shown     bool // is part of a row and may be extracted
+}
+
+// Entities lists every entity by name, its fields in the order of rows.
+func Entities() []EntityInfo {
+	var out []EntityInfo
+	for _, e := range newCatalogue() {
+		info := EntityInfo{Name: e.Name, Alias: e.Alias, Relations: e.Relations, Node: e.Node}
+		for _, f := range e.Fields {
+			info.Fields = append(info.Fields, FieldInfo{f.Name, f.Type, f.Queryable, f.Shown})
+		}
+		out = append(out, info)
+	}
+	slices.SortFunc(out, func(a, b EntityInfo) int {
+		if a.Name < b.Name {
+			return -1
+		}
+		return 1
+	})
+	return out
+}
