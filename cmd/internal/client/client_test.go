@@ -1,0 +1,139 @@
+package client_test
+
+import (
+	"context"
+	"encoding/pem"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"dalang/cmd/internal/client"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// echo answers with what it was asked, or as the path wants.
+func echo(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	switch r.URL.Path {
+	case "/text":
+		http.Error(w, "bad query", http.StatusBadRequest)
+	case "/error":
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(w, `{"error" : "No information is known about node x"}`)
+	case "/kind":
+		w.WriteHeader(http.StatusConflict)
+		_, _ = io.WriteString(w, `{"kind":"a/b","msg":"no","details":{"x":1}}`)
+	case "/html":
+		w.Header().Set("Content-Type", "text/html;charset=utf-8")
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(w, "Not Found")
+	case "/garbage":
+		_, _ = io.WriteString(w, "{")
+	default:
+		_, _ = io.WriteString(w, `{"asked": "`+r.Method+" "+r.URL.String()+" "+r.Header.Get("X-Authentication")+" "+string(body)+`"}`)
+	}
+}
+
+func start(t *testing.T) *httptest.Server {
+	s := httptest.NewServer(http.HandlerFunc(echo))
+	t.Cleanup(s.Close)
+	return s
+}
+
+func connect(t *testing.T, cfg client.Config) *client.Client {
+	c, err := client.New(cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, c.Close()) })
+	return c
+}
+
+func TestRequests(t *testing.T) {
+	s := start(t)
+	c := connect(t, client.Config{URLs: []string{s.URL + "/"}, Token: "secret"})
+	var got struct{ Asked string }
+	require.NoError(t, c.JSON(t.Context(), client.Request{Path: "/x", Query: map[string][]string{"a": {"b c"}}}, &got))
+	require.Equal(t, "GET /x?a=b+c secret ", got.Asked)
+	require.NoError(t, c.JSON(t.Context(), client.Request{Path: "/x", Body: []byte("5")}, &got))
+	require.Equal(t, "POST /x secret 5", got.Asked)
+	require.NoError(t, c.JSON(t.Context(), client.Request{Method: "DELETE", Path: "/x"}, nil))
+	require.ErrorContains(t, c.JSON(t.Context(), client.Request{Path: "/garbage"}, &got), "read the answer to /garbage")
+}
+
+func TestRefusals(t *testing.T) {
+	c := connect(t, client.Config{URLs: []string{start(t).URL}})
+	for path, want := range map[string]client.Error{
+		"/text":  {Status: 400, Message: "bad query"},
+		"/error": {Status: 404, Message: "No information is known about node x"},
+		"/kind":  {Status: 409, Kind: "a/b", Message: "no", Details: []byte(`{"x":1}`)},
+	} {
+		_, err := c.Do(t.Context(), client.Request{Path: path})
+		var got *client.Error
+		require.ErrorAs(t, err, &got, path)
+		got.URL = ""
+		require.Equal(t, want, *got, path)
+	}
+	_, err := c.Do(t.Context(), client.Request{Path: "/html"})
+	require.ErrorContains(t, err, "the server answered 404 Not Found to http://")
+}
+
+// TestSeveralServers: the first that can be reached is asked, and no other when
+// it refuses.
+func TestSeveralServers(t *testing.T) {
+	dead := httptest.NewServer(http.HandlerFunc(echo))
+	dead.Close()
+	c := connect(t, client.Config{URLs: []string{dead.URL, start(t).URL}})
+	require.NoError(t, c.JSON(t.Context(), client.Request{Path: "/x"}, nil))
+	_, err := c.Do(t.Context(), client.Request{Path: "/text"})
+	require.EqualError(t, err, "bad query")
+
+	c = connect(t, client.Config{URLs: []string{dead.URL, dead.URL + "/2"}})
+	_, err = c.Do(t.Context(), client.Request{Path: "/x"})
+	var none *client.UnreachableError
+	require.ErrorAs(t, err, &none)
+	require.Len(t, none.Errs, 2)
+	require.ErrorContains(t, err, "no server answers at "+dead.URL+" or ")
+
+	why := errors.New("interrupted")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(why)
+	_, err = c.Do(ctx, client.Request{Path: "/x"})
+	require.ErrorIs(t, err, why)
+}
+
+func TestTLS(t *testing.T) {
+	s := httptest.NewTLSServer(http.HandlerFunc(echo))
+	t.Cleanup(s.Close)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	require.NoError(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600))
+	require.NoError(t, connect(t, client.Config{URLs: []string{s.URL}, CA: ca}).JSON(t.Context(), client.Request{Path: "/x"}, nil))
+	require.ErrorContains(t, connect(t, client.Config{URLs: []string{s.URL}}).JSON(t.Context(), client.Request{Path: "/x"}, nil), "certificate")
+}
+
+func TestBadConfig(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "empty")
+	require.NoError(t, os.WriteFile(empty, nil, 0o600))
+	for want, cfg := range map[string]client.Config{
+		"no server to speak to":         {},
+		`"x" is not the URL`:            {URLs: []string{"x"}},
+		`"ftp://x" is not the URL`:      {URLs: []string{"ftp://x"}},
+		"needs its key":                 {URLs: []string{"https://x"}, Cert: "c"},
+		"load client certificate":       {URLs: []string{"https://x"}, Cert: empty, Key: empty},
+		"load CA: open":                 {URLs: []string{"https://x"}, CA: empty + "2"},
+		"holds no certificate":          {URLs: []string{"https://x"}, CA: empty},
+		"not sent in clear to another":  {URLs: []string{"http://example.com"}, Token: "t"},
+		"use https instead of http://u": {URLs: []string{"http://u"}, Token: "t"},
+	} {
+		_, err := client.New(cfg)
+		require.ErrorContains(t, err, want)
+	}
+	require.False(t, strings.Contains(client.DefaultURL, "https"))
+}
