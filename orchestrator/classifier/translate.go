@@ -115,23 +115,27 @@ func (p Path) field(f Format) (any, error) {
 	return []any{"fact", p.Segments[0]}, nil
 }
 
-// dotted is the path in the notation of the inventory entity.
+// dotted is the path in the notation of the inventory entity, which has no
+// quotes within quotes and one index behind a name at most.
 func (p Path) dotted() (string, error) {
-	var b strings.Builder
-	b.WriteString(map[string]string{"fact": "facts", "trusted": "trusted"}[p.Root])
+	text, plain := map[string]string{"fact": "facts", "trusted": "trusted"}[p.Root], false
 	for _, s := range p.Segments {
 		switch v := s.(type) {
 		case int:
-			b.WriteString("[" + strconv.Itoa(v) + "]")
-		case string:
-			if strings.Contains(v, `"`) || v == "" {
-				return "", &UntranslatableError{fmt.Sprintf("A query cannot speak of the fact %.80q", v)}
+			if !plain {
+				return "", &UntranslatableError{fmt.Sprintf("A query cannot ask for [%d] of %s", v, text)}
 			}
-			if strings.ContainsAny(v, ".[]()") {
+			text += "[" + strconv.Itoa(v) + "]"
+			plain = false
+		case string:
+			if v == "" || strings.ContainsAny(v, `"[]\\`) {
+				return "", &UntranslatableError{fmt.Sprintf("A query cannot name %.80q", v)}
+			}
+			if plain = !strings.Contains(v, ".") && !strings.HasPrefix(v, "match("); !plain {
 				v = `"` + v + `"`
 			}
-			b.WriteString("." + v)
+			text += "." + v
 		}
 	}
-	return b.String(), nil
+	return text, nil
 }

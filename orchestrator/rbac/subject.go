@@ -109,3 +109,13 @@ func Stamp(t time.Time) *string {
 	text := t.UTC().Format("2006-01-02T15:04:05Z")
 	return &text
 }
+
+// IsSuperuser tells whether the user has all permissions.
+func (id *Identity) IsSuperuser() bool { return newSubject(id, nil).Superuser }
+
+// AnySuper tells whether one of some roles has all permissions.
+func AnySuper(roles []Role, ids []int64) bool {
+	return slices.ContainsFunc(roles, func(r Role) bool {
+		return slices.Contains(ids, r.ID) && slices.Contains(r.Permissions, Permission{"*", "*", "*"})
+	})
+}

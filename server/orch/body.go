@@ -29,17 +29,9 @@ type object struct {
 
 // readBody reads a request's body. Read all members, then ask done.
 func (a *API) readBody(w http.ResponseWriter, r *http.Request) (*object, error) {
-	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, a.cfg.MaxBody))
-	var tooBig *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooBig):
-		e := job.Invalid("", "The request body is larger than %d bytes", tooBig.Limit)
-		e.Status = http.StatusRequestEntityTooLarge
-		return nil, e
-	case err != nil:
+	text, err := readText(w, r, a.cfg.MaxBody)
+	if err != nil {
 		return nil, err
-	case !utf8.Valid(text):
-		return nil, invalid("", "a JSON object in UTF-8", "bytes that are no UTF-8")
 	}
 	o, err := parseObject(text)
 	if err != nil {
@@ -52,6 +44,23 @@ func (a *API) readBody(w http.ResponseWriter, r *http.Request) (*object, error) 
 		}
 	}
 	return o, nil
+}
+
+// readText reads a request's body, which has to be UTF-8.
+func readText(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+	var tooBig *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooBig):
+		e := job.Invalid("", "The request body is larger than %d bytes", tooBig.Limit)
+		e.Status = http.StatusRequestEntityTooLarge
+		return nil, e
+	case err != nil:
+		return nil, err
+	case !utf8.Valid(text):
+		return nil, invalid("", "a JSON object in UTF-8", "bytes that are no UTF-8")
+	}
+	return text, nil
 }
 
 // parseObject reads the text of a body. Of keys that are given twice the last counts.
