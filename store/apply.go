@@ -32,6 +32,7 @@ func (s *Store) Apply(ctx context.Context, batch []outcome.Change) ([]outcome.Re
 		return nil, fmt.Errorf("store %d commands: %w", len(batch), err)
 	}
 	s.tellReports()
+	s.noteWAL(ctx)
 	s.metrics.batchSize.Observe(float64(len(batch)))
 	s.metrics.batchTime.Observe(time.Since(start).Seconds())
 	return results, nil

@@ -55,7 +55,8 @@ func (s *Store) Cleaning() string {
 }
 
 // RunGC collects garbage at its intervals until ctx ends. Each kind runs first
-// when one interval has passed. It finishes deletions that a crash cut short.
+// when one interval has passed. It finishes deletions that a crash cut short,
+// and keeps the write-ahead log short.
 func (s *Store) RunGC(ctx context.Context) error {
 	s.gcMu.Lock()
 	s.report(ctx, "finish purging", s.finishPurging(ctx))
@@ -77,6 +78,7 @@ func (s *Store) RunGC(ctx context.Context) error {
 		}
 	}
 	var wg sync.WaitGroup
+	wg.Go(func() { s.keepWALShort(ctx) })
 	for interval, ops := range every {
 		wg.Go(func() {
 			ticker := time.NewTicker(interval)

@@ -18,6 +18,7 @@ type storeMetrics struct {
 	gcTime            *prometheus.HistogramVec // seconds of one kind of cleanup
 	gcStep            prometheus.Histogram     // seconds for which one step of a cleanup held the writer
 	gcDone            *prometheus.CounterVec   // rows that cleanups looked at or deleted, by kind
+	walShortened      *prometheus.CounterVec   // attempts to shorten the write-ahead log, by how they ended
 }
 
 func newStoreMetrics(registerer prometheus.Registerer, s *Store) *storeMetrics {
@@ -43,6 +44,8 @@ func newStoreMetrics(registerer prometheus.Registerer, s *Store) *storeMetrics {
 		gcDone: factory.NewCounterVec(prometheus.CounterOpts{Name: "dalang_store_gc_rows_total",
 			Help: "Rows that garbage collection dealt with."}, []string{"operation"}),
 	}
+	m.walShortened = factory.NewCounterVec(prometheus.CounterOpts{Name: "dalang_store_wal_shortened_total",
+		Help: "Attempts to shorten the write-ahead log, by how they ended (done, in vain: somebody read for too long)."}, []string{"result"})
 	for part, help := range map[string]string{"database": "Bytes of the database file.", "wal": "Bytes of the write-ahead log."} {
 		factory.NewGaugeFunc(prometheus.GaugeOpts{Name: "dalang_store_" + part + "_bytes", Help: help},
 			func() float64 { return float64(s.db.Sizes(context.Background())[part]) })

@@ -16,7 +16,7 @@ import (
 
 // Reader reads a database that a server may have open at the same time, and
 // changes nothing in it. It is safe for concurrent use.
-type Reader struct{ readers }
+type Reader struct{ *readers }
 
 // OlderSchemaError: the database was written by an earlier version of Dalang,
 // and only a server brings it up to date.
@@ -36,7 +36,7 @@ func OpenReader(ctx context.Context, file string) (*Reader, error) {
 	if err := checkVersion(ctx, db, file); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &Reader{newReaders(db)}, nil
+	return &Reader{newReaders(db, 0)}, nil
 }
 
 func checkVersion(ctx context.Context, db *sql.DB, file string) error {

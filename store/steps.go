@@ -71,6 +71,7 @@ func (s *Store) step(ctx context.Context, what string, p *pace, step func(w *wri
 	held := end.Sub(start)
 	s.metrics.gcStep.Observe(held.Seconds())
 	s.metrics.gcDone.WithLabelValues(what).Add(float64(done))
+	s.noteWAL(ctx)
 	if done > 0 { // an empty transaction is not synced
 		p.took(held, end.Sub(worked))
 	}

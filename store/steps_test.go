@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +24,8 @@ type slowStore struct {
 	*Store
 	row, commit time.Duration
 	commits     int64
-	measured    bool // false: time stands still
+	measured    bool   // false: time stands still
+	look        func() // called whenever somebody looks at the clock
 	registry    *prometheus.Registry
 }
 
@@ -46,6 +48,9 @@ func (s *slowStore) now() time.Time {
 	start := time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)
 	if !s.measured {
 		return start
+	}
+	if s.look != nil {
+		s.look()
 	}
 	var rows int64
 	if err := s.writer.conn.QueryRowContext(context.Background(), "SELECT total_changes()").Scan(&rows); err != nil {
@@ -134,4 +139,50 @@ func TestGarbageCollectionOnASlowDisk(t *testing.T) {
 	require.NoError(t, s.DeleteNode(t.Context(), "big"))
 	steps, _ := s.stepTimes(t, 0.05)
 	require.Less(t, steps, uint64(100), "each step pays a sync")
+}
+
+// TestCommandsWhileCollecting: commands come between the steps of a
+// collection, and may take into use again what was found to be unused.
+func TestCommandsWhileCollecting(t *testing.T) {
+	const size = 2000
+	catalog := func(at int, title string) outcome.Change {
+		payload, err := wireformat.Decode(wireformat.ReplaceCatalog, 9, time.Now(), fmt.Appendf(nil, `{"certname":"again","environment":"e","producer":null,
+			"producer_timestamp":%d,"version":"1","transaction_uuid":null,"catalog_uuid":null,"code_id":null,"edges":[],"resources":[{"type":"T","title":%q,
+			"tags":["a"],"exported":false,"parameters":{"n":%[2]s},"file":"/%[2]s","line":1}]}`, at, title))
+		require.NoError(t, err)
+		return outcome.Change{Payload: payload, Received: time.Now()}
+	}
+	s := openSlow(t, time.Millisecond, time.Millisecond)
+	s.fill(t, size)
+	require.NoError(t, s.DeleteNode(t.Context(), "big"))
+	s.measured = true
+
+	applied := make(chan error, size)
+	commands := 0
+	s.look = func() { // whoever looks at the clock holds the lock
+		if s.Cleaning() == GCCatalogs && commands < 20 && s.mu.waiting.Load() == 0 {
+			n := commands
+			commands++
+			go func() {
+				_, err := s.Apply(context.Background(), []outcome.Change{catalog(1000+n, fmt.Sprint(size-1-n))})
+				applied <- err
+			}()
+			for s.mu.waiting.Load() == 0 {
+				runtime.Gosched()
+			}
+		}
+	}
+	require.NoError(t, s.Clean(t.Context(), []CleanOp{{Name: GCCatalogs}}))
+	require.Equal(t, 20, commands)
+	require.Len(t, applied, 20, "they waited for one step each, not for the end")
+	for range commands {
+		require.NoError(t, <-applied)
+	}
+	left, err := s.read(t.Context(), `SELECT count(*) FROM resource r JOIN resource_body b ON b.id = r.body_id JOIN resource_ref f ON f.id = r.ref_id
+		JOIN source_file s ON s.id = r.file_id JOIN resource_tags t ON t.id = r.tags_id WHERE f.title = '1980' AND s.name = '/1980' AND b.parameters = '{"n":1980}'`)
+	require.NoError(t, err)
+	require.Equal(t, []int64{1}, left)
+	unused, err := s.read(t.Context(), "SELECT count(*) FROM resource_body")
+	require.NoError(t, err)
+	require.Less(t, unused[0], int64(30), "the rest is gone")
 }

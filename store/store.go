@@ -8,13 +8,11 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/semaphore"
 
 	"dalang/store/dialect"
 )
@@ -23,6 +21,7 @@ import (
 type Config struct {
 	Path       string // the SQLite file
 	CacheBytes int    // database page cache; 0: 32 MiB
+	WALBytes   int64  // from where on the write-ahead log is made short again; 0: 64 MiB
 	Names      int    // names of each kind that are remembered in memory; 0: 50,000
 
 	Blocklist *Blocklist // facts that are not stored
@@ -48,6 +47,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Names == 0 {
 		c.Names = 50_000
 	}
+	if c.WALBytes == 0 {
+		c.WALBytes = 64 << 20
+	}
 	if !c.EventsTTLSet {
 		c.ResourceEventsTTL = c.ReportTTL
 	}
@@ -67,13 +69,13 @@ func (c Config) withDefaults() (Config, error) {
 type Store struct {
 	cfg     Config
 	db      dialect.Dialect
-	readers readers
+	readers *readers
 	log     *slog.Logger
 	metrics *storeMetrics
 
 	// mu is held by whoever writes: a batch of commands, a batch of garbage
 	// collection, an administrator's deletion. writer is its.
-	mu     sync.Mutex
+	mu     *fairLock
 	writer *writer
 
 	gcMu       sync.Mutex // one garbage collection at a time; taken before mu
@@ -81,6 +83,7 @@ type Store struct {
 	population populationCache
 
 	reportNotes chan struct{} // told after reports were noted for jobs
+	walGrew     chan struct{} // told when the write-ahead log has outgrown its bound
 }
 
 // Open opens or makes the database and brings its schema up to date.
@@ -89,14 +92,15 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := dialect.OpenSQLite(dialect.SQLiteConfig{Path: cfg.Path, CacheBytes: cfg.CacheBytes})
+	db, err := dialect.OpenSQLite(dialect.SQLiteConfig{Path: cfg.Path, CacheBytes: cfg.CacheBytes, LogBytes: cfg.WALBytes})
 	if err != nil {
 		return nil, err
 	}
 	if err := migrate(ctx, db); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	s := &Store{cfg: cfg, db: db, readers: newReaders(db.Reader()), log: cfg.Logger, reportNotes: make(chan struct{}, 1)}
+	s := &Store{cfg: cfg, db: db, readers: newReaders(db.Reader(), db.Reader().Stats().MaxOpenConnections/2), log: cfg.Logger,
+		mu: newFairLock(), reportNotes: make(chan struct{}, 1), walGrew: make(chan struct{}, 1)}
 	s.metrics = newStoreMetrics(cfg.Registerer, s)
 	if s.writer, err = newWriter(ctx, db, cfg.Names); err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -123,35 +127,6 @@ func (s *Store) Probe(ctx context.Context) error {
 // connection is served in order of arrival.
 func (s *Store) ReadTx(ctx context.Context, fn func(ctx context.Context, conn *sql.Conn) error) error {
 	return s.readers.readTx(ctx, fn)
-}
-
-// readers is a pool of read-only connections. database/sql's own queue gives a
-// free connection to anyone of those who wait; the semaphore keeps their order.
-type readers struct {
-	db    *sql.DB
-	slots *semaphore.Weighted
-}
-
-func newReaders(db *sql.DB) readers {
-	return readers{db, semaphore.NewWeighted(int64(max(db.Stats().MaxOpenConnections, 1)))}
-}
-
-func (r readers) readTx(ctx context.Context, fn func(ctx context.Context, conn *sql.Conn) error) error {
-	if err := r.slots.Acquire(ctx, 1); err != nil {
-		return fmt.Errorf("wait for a connection: %w", err)
-	}
-	defer r.slots.Release(1)
-	conn, err := r.db.Conn(ctx)
-	if err != nil {
-		return fmt.Errorf("wait for a connection: %w", err)
-	}
-	defer conn.Close()
-	if _, err := conn.ExecContext(ctx, "BEGIN"); err != nil {
-		return fmt.Errorf("begin reading: %w", err)
-	}
-	// The transaction ends even if ctx has ended: the connection is used again.
-	defer conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK") //nolint:errcheck // nothing was written
-	return fn(ctx, conn)
 }
 
 func ms(t time.Time) int64 { return t.UnixMilli() }

@@ -35,6 +35,14 @@ func (w *writer) connect(ctx context.Context) error {
 	return nil
 }
 
+// connected connects again after a connection was dropped.
+func (w *writer) connected(ctx context.Context) error {
+	if w.conn != nil {
+		return nil
+	}
+	return w.connect(ctx)
+}
+
 func (w *writer) close() error {
 	var errs []error
 	for _, stmt := range w.stmts {
@@ -50,10 +58,8 @@ func (w *writer) close() error {
 
 // transaction runs fn in one write transaction; an error of fn undoes it all.
 func (w *writer) transaction(ctx context.Context, fn func() error) (err error) {
-	if w.conn == nil {
-		if err := w.connect(ctx); err != nil {
-			return err
-		}
+	if err := w.connected(ctx); err != nil {
+		return err
 	}
 	// What was begun is finished: a context that ends in between must not
 	// leave half a batch.

@@ -31,6 +31,14 @@ type Dialect interface {
 	Fault(err error) Fault
 	// Sizes are the bytes that the database takes on disk, by part.
 	Sizes(ctx context.Context) map[string]int64
+	// LogBytes is the size of the log of changes that Sizes calls wal. Cheap.
+	LogBytes(ctx context.Context) int64
+	// CopyLog brings what the log holds into the database as far as those who
+	// read from it allow. Nobody waits for it.
+	CopyLog(ctx context.Context) error
+	// EmptyLog copies the rest and makes the log short; false when somebody
+	// still reads from it. conn is the writer's, which waits.
+	EmptyLog(ctx context.Context, conn *sql.Conn) (bool, error)
 	// Optimize refreshes the planner's statistics where they are out of date.
 	Optimize(ctx context.Context, conn *sql.Conn) error
 	// Close closes both pools.

@@ -21,14 +21,16 @@ import (
 // SQLiteConfig is how a SQLite database is opened.
 type SQLiteConfig struct {
 	Path       string
-	Readers    int // read-only connections; 0: 4 for each core
-	CacheBytes int // page cache of the writer and, divided, of the readers; 0: 32 MiB
+	Readers    int   // read-only connections; 0: 4 for each core
+	CacheBytes int   // page cache of the writer and, divided, of the readers; 0: 32 MiB
+	LogBytes   int64 // what the write-ahead log may keep when it starts afresh; 0: 64 MiB
 }
 
 // sqlite keeps one writing connection and a pool of read-only ones on the same
 // file in WAL mode: readers never wait for the writer, nor it for them.
 type sqlite struct {
 	path           string
+	write          connector
 	writer, reader *sql.DB
 }
 
@@ -40,18 +42,21 @@ func OpenSQLite(cfg SQLiteConfig) (Dialect, error) {
 	if cfg.CacheBytes <= 0 {
 		cfg.CacheBytes = 32 << 20
 	}
+	if cfg.LogBytes <= 0 {
+		cfg.LogBytes = 64 << 20
+	}
 	// synchronous=FULL: a commit that returned has been synced, and the queue
 	// deletes a command's file right after. The WAL shrinks back to
 	// journal_size_limit; checkpoints run every 2000 pages.
 	write := connector{dsn: dsn(cfg.Path, url.Values{
 		"_journal_mode": {"WAL"}, "_synchronous": {"FULL"}, "_busy_timeout": {"5000"}, "_foreign_keys": {"off"},
 		"_cache_size": {fmt.Sprint(-cfg.CacheBytes / 1024)},
-	}), pragmas: []string{"PRAGMA wal_autocheckpoint = 2000", "PRAGMA journal_size_limit = 67108864", "PRAGMA temp_store = MEMORY"}}
+	}), pragmas: []string{"PRAGMA wal_autocheckpoint = 2000", fmt.Sprintf("PRAGMA journal_size_limit = %d", cfg.LogBytes), "PRAGMA temp_store = MEMORY"}}
 	read := connector{dsn: dsn(cfg.Path, url.Values{
 		"_busy_timeout": {"5000"}, "_query_only": {"true"},
 		"_cache_size": {fmt.Sprint(-max(cfg.CacheBytes/1024/cfg.Readers, 1024))},
 	}), pragmas: []string{"PRAGMA temp_store = MEMORY"}}
-	d := &sqlite{path: cfg.Path, writer: sql.OpenDB(write), reader: sql.OpenDB(read)}
+	d := &sqlite{path: cfg.Path, write: write, writer: sql.OpenDB(write), reader: sql.OpenDB(read)}
 	d.writer.SetMaxOpenConns(1)
 	d.reader.SetMaxOpenConns(cfg.Readers)
 	d.reader.SetMaxIdleConns(cfg.Readers)
@@ -116,6 +121,41 @@ func (d *sqlite) Sizes(context.Context) map[string]int64 {
 		}
 	}
 	return sizes
+}
+
+func (d *sqlite) LogBytes(context.Context) int64 {
+	info, err := os.Stat(d.path + "-wal")
+	if err != nil {
+		return 0 // there is none
+	}
+	return info.Size()
+}
+
+// CopyLog uses a connection of its own: the writer goes on with its.
+func (d *sqlite) CopyLog(ctx context.Context) error {
+	db := sql.OpenDB(d.write)
+	_, err := checkpoint(ctx, db, "PASSIVE")
+	return errors.Join(err, db.Close())
+}
+
+// EmptyLog waits for readers of other processes only shortly: the writer waits
+// with it.
+func (d *sqlite) EmptyLog(ctx context.Context, conn *sql.Conn) (done bool, err error) {
+	if _, err := conn.ExecContext(ctx, "PRAGMA busy_timeout = 50"); err != nil {
+		return false, err
+	}
+	done, err = checkpoint(ctx, conn, "TRUNCATE")
+	_, restore := conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA busy_timeout = 5000")
+	return done && restore == nil, errors.Join(err, restore)
+}
+
+// checkpoint tells whether it could do all that its mode asks for.
+func checkpoint(ctx context.Context, on interface {
+	QueryRowContext(context.Context, string, ...any) *sql.Row
+}, mode string) (bool, error) {
+	var busy, inLog, copied int
+	err := on.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &inLog, &copied)
+	return busy == 0, err
 }
 
 func (d *sqlite) Optimize(ctx context.Context, conn *sql.Conn) error {
