@@ -38,3 +38,28 @@ func Entities() []EntityInfo {
 	})
 	return out
 }
+
+// String is the name of a type for people.
+func (t Type) String() string {
+	switch t {
+	case Int:
+		return "integer"
+	case Bool, Flag:
+		return "boolean"
+	case Time, Stamp:
+		return "timestamp"
+	case Tags:
+		return "array of strings"
+	case Pairs:
+		return "array of pairs of strings"
+	case Value, Encoded:
+		return "any JSON"
+	case Document:
+		return "object"
+	case Raw:
+		return "JSON"
+	case Path, LeafPath:
+		return "path"
+	}
+	return "string"
+}

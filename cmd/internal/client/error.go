@@ -2,7 +2,6 @@ package client
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -30,7 +29,11 @@ func (e *UnreachableError) Error() string {
 	if len(e.URLs) == 1 {
 		return fmt.Sprintf("no server answers at %s: %s", e.URLs[0], e.Errs[0])
 	}
-	return fmt.Sprintf("no server answers at %s: %s", strings.Join(e.URLs, " or "), errors.Join(e.Errs...))
+	texts := make([]string, len(e.Errs))
+	for i, err := range e.Errs {
+		texts[i] = err.Error()
+	}
+	return fmt.Sprintf("no server answers at %s: %s", strings.Join(e.URLs, " or "), strings.Join(texts, "; "))
 }
 
 func (e *UnreachableError) Unwrap() []error { return e.Errs }
