@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"dalang/orchestrator/job"
 	"dalang/store/query"
@@ -52,6 +53,20 @@ func (q *Queries) Seen(ctx context.Context, environment string) (bool, error) {
 	named := ast.List(ast.Str("="), ast.Str("name"), ast.Str(environment))
 	err := q.run(ctx, request("environments", named), rows(func([]byte) error { found = true; return nil }))
 	return found, err
+}
+
+// Environments lists those that something stored is of, by name.
+func (q *Queries) Environments(ctx context.Context) ([]string, error) {
+	var names []string
+	query := ast.List(ast.Str("extract"), ast.List(ast.Str("name")))
+	err := q.run(ctx, request("environments", query), rows(func(text []byte) error {
+		var row struct{ Name string }
+		err := json.Unmarshal(text, &row)
+		names = append(names, row.Name)
+		return err
+	}))
+	slices.Sort(names)
+	return names, err
 }
 
 func request(entity string, v ast.Value) query.Request {

@@ -59,6 +59,9 @@ func (s *Server) middleware(routed http.Handler) http.Handler {
 
 // admit is what a request has to pass before it is routed.
 func (s *Server) admit(r *http.Request) error {
+	if !listenerOf(r).serves(r.URL.Path) {
+		return pdb.NotFound()
+	}
 	if err := s.auth.Load().check(r); err != nil {
 		return err
 	}
@@ -92,7 +95,7 @@ func (s *Server) recovered(w *answer, r *http.Request, p any) {
 		return
 	}
 	s.cfg.Logger.LogAttrs(r.Context(), slog.LevelError, "a request handler panicked",
-		slog.String("panic", fmt.Sprint(p)), slog.String("path", r.URL.Path), slog.String("stack", string(debug.Stack())))
+		slog.String("panic", fmt.Sprint(p)), slog.String("path", shownPath(r.URL.Path)), slog.String("stack", string(debug.Stack())))
 	pdb.Note(r.Context(), slog.String("error", fmt.Sprint("panic: ", p)))
 	if w.begun {
 		info.abort = true
@@ -132,7 +135,7 @@ func (s *Server) finish(w *response, r *http.Request, ev *pdb.Event, info *route
 		return
 	}
 	attrs := append(make([]slog.Attr, 0, 16),
-		slog.String("request_id", ev.ID), slog.String("method", r.Method), slog.String("path", r.URL.Path),
+		slog.String("request_id", ev.ID), slog.String("method", r.Method), slog.String("path", shownPath(r.URL.Path)),
 		slog.Int("status", status), slog.Float64("ms", float64(took.Microseconds())/1000),
 		slog.Int64("bytes", w.written), slog.String("remote", r.RemoteAddr))
 	if cn := commonName(r); cn != "" {

@@ -26,6 +26,27 @@ func isOrchestrator(path string) bool {
 	return false
 }
 
+// isPCP tells whether a path is the broker's.
+func isPCP(path string) bool {
+	for _, prefix := range []string{"/pcp2", "/pcp"} {
+		if path == prefix || strings.HasPrefix(path, prefix+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// secretPath begins the paths that end with a token.
+const secretPath = "/rbac-api/v2/tokens/"
+
+// shownPath is a path as it may be logged: without a token in it.
+func shownPath(path string) string {
+	if strings.HasPrefix(path, secretPath) {
+		return secretPath + "…"
+	}
+	return path
+}
+
 // orchestratorProblem gives an error of the orchestrator its response
 // (orchestrator.md §1.3). What is nobody's fault but ours is in the log only.
 func orchestratorProblem(r *http.Request, err error) *pdb.Problem {
@@ -42,7 +63,7 @@ func orchestratorProblem(r *http.Request, err error) *pdb.Problem {
 	p.Shape, p.Kind, p.Err, p.Details = pdb.Details, job.Prefix+"unknown-error", err, map[string]any{}
 	switch p.Status {
 	case http.StatusNotFound:
-		p.Kind, p.Message, p.Err = job.Prefix+"not-found", "There is no "+r.URL.Path, nil
+		p.Kind, p.Message, p.Err = job.Prefix+"not-found", "There is no "+shownPath(r.URL.Path), nil
 	case http.StatusMethodNotAllowed:
 		p.Kind, p.Err = job.Prefix+"method-not-allowed", nil
 	case http.StatusInternalServerError:

@@ -21,6 +21,8 @@ type Handlers struct {
 	More []Router
 	// Orchestrator is /orchestrator and its companions.
 	Orchestrator []Companion
+	// Broker takes the websockets of agents, /pcp and /pcp2.
+	Broker http.Handler
 }
 
 // Router is somebody with routes of his own.
@@ -75,6 +77,12 @@ func Table(h Handlers) []pdb.Route {
 			add(r.Methods, r.Path, r.Handle, r.Doc)
 		}
 	}
+	if h.Broker != nil {
+		for _, path := range []string{"/pcp2", "/pcp"} {
+			// Handler hands their websockets to the broker before it looks here.
+			add(get, path+"{type:(?:/.*)?}", unmounted, "websockets of agents: the Puppet Communication Protocol")
+		}
+	}
 	add(get, "/", landing, "where to find what")
 	add(get, "/pdb/dashboard/index.html", landing, "where to find what")
 	return t
@@ -94,6 +102,8 @@ func (s *Server) routes(h Handlers) http.Handler {
 	m.NotFoundHandler, m.MethodNotAllowedHandler = missing, missing
 	return untrailed(m)
 }
+
+func unmounted(http.ResponseWriter, *http.Request) error { return pdb.NotFound() }
 
 // landing is for people who open the address in a browser, and for upstream's
 // dashboard links.

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,6 +29,9 @@ type Config struct {
 	AllowCleartext bool
 	TLS            TLSConfig
 	Auth           AuthConfig
+	// More are TLS listeners beside these, with the files of TLS. Clients need
+	// no certificate there: they serve only what asks for more by itself.
+	More []Listener
 
 	// Handlers are the routes from the start. They can be replaced by Mount.
 	Handlers Handlers
@@ -78,15 +80,11 @@ func (c *Config) applyDefaults() error {
 
 // Server serves HTTP and HTTPS.
 type Server struct {
-	cfg     Config
-	auth    atomic.Pointer[authorizer] // swapped by Reload
-	tls     *tlsState                  // nil without TLS
-	metrics *metrics
-	router  atomic.Pointer[http.Handler] // swapped by Mount
-
-	mu        sync.Mutex // guards the listeners
-	plain     net.Listener
-	encrypted net.Listener
+	cfg       Config
+	auth      atomic.Pointer[authorizer] // swapped by Reload
+	metrics   *metrics
+	mounted   atomic.Pointer[mounted] // swapped by Mount
+	listeners []*listener
 }
 
 // New checks the configuration and reads certificates and allowlists; the
@@ -96,13 +94,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, metrics: newMetrics(cfg.Registerer)}
-	err := s.Reload()
-	if cfg.TLS.Listen != "" {
-		var tlsErr error
-		s.tls, tlsErr = newTLSState(cfg.TLS, cfg.Now, cfg.Logger)
-		err = errors.Join(err, tlsErr)
-	}
-	if err != nil {
+	if err := errors.Join(s.Reload(), s.prepare()); err != nil {
 		return nil, err
 	}
 	s.Mount(cfg.Handlers)
@@ -122,43 +114,24 @@ func (s *Server) Reload() error {
 
 // Mount replaces the routes, at any time: the program can answer /status in
 // maintenance mode before there is a store to query.
-func (s *Server) Mount(h Handlers) {
-	router := s.routes(h)
-	s.router.Store(&router)
-}
+func (s *Server) Mount(h Handlers) { s.mounted.Store(&mounted{s.routes(h), h.Broker}) }
 
-// Handler is the whole front end as it stands behind both listeners.
+// mounted is who answers.
+type mounted struct{ router, broker http.Handler }
+
+// Handler is the whole front end as it stands behind all listeners. The
+// broker's connections are no requests: nothing stands around them.
 func (s *Server) Handler() http.Handler {
-	routed := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		(*s.router.Load()).ServeHTTP(w, r)
+	requests := s.middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mounted.Load().router.ServeHTTP(w, r)
+	}))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if broker := s.mounted.Load().broker; broker != nil && isPCP(r.URL.Path) && listenerOf(r).serves(r.URL.Path) {
+			broker.ServeHTTP(w, r)
+			return
+		}
+		requests.ServeHTTP(w, r)
 	})
-	return s.middleware(routed)
-}
-
-// Listen opens the listeners. Run does it when nobody did.
-func (s *Server) Listen() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cfg.Listen != "" && s.plain == nil {
-		if !s.cfg.AllowCleartext {
-			if err := LoopbackOnly(s.cfg.Listen); err != nil {
-				return fmt.Errorf("server: %w", err)
-			}
-		}
-		l, err := net.Listen("tcp", s.cfg.Listen)
-		if err != nil {
-			return fmt.Errorf("server: %w", err)
-		}
-		s.plain = l
-	}
-	if s.tls != nil && s.encrypted == nil {
-		l, err := net.Listen("tcp", s.cfg.TLS.Listen)
-		if err != nil {
-			return fmt.Errorf("server: %w", err)
-		}
-		s.encrypted = l
-	}
-	return nil
 }
 
 // LoopbackOnly refuses an address that other machines can reach: without
@@ -173,21 +146,6 @@ func LoopbackOnly(addr string) error {
 			"listen on a loopback address, use TLS, or set dalang.allow-cleartext = true", addr)
 	}
 	return nil
-}
-
-// Addr is the cleartext address, nil before Listen or without one.
-func (s *Server) Addr() net.Addr { return s.addr(&s.plain) }
-
-// TLSAddr is the TLS address, nil before Listen or without one.
-func (s *Server) TLSAddr() net.Addr { return s.addr(&s.encrypted) }
-
-func (s *Server) addr(l *net.Listener) net.Addr {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if *l == nil {
-		return nil
-	}
-	return (*l).Addr()
 }
 
 // Run serves until ctx ends or a listener fails. Then it stops accepting, lets
@@ -205,19 +163,17 @@ func (s *Server) Run(ctx context.Context) error {
 		ReadHeaderTimeout: 20 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    s.cfg.MaxHeaderBytes, // plus 4 KiB of slack; middleware is exact
-		BaseContext:       func(net.Listener) context.Context { return requests },
-		ErrorLog:          slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelDebug),
+		BaseContext: func(l net.Listener) context.Context {
+			return context.WithValue(requests, listenerKey{}, l.(served).listener)
+		},
+		ErrorLog: slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelDebug),
 	}
 	srv.Protocols = new(http.Protocols)
 	srv.Protocols.SetHTTP1(true) // as upstream; some clients insist on it
 	g, ctx := errgroup.WithContext(ctx)
-	if s.plain != nil {
-		s.cfg.Logger.Info("serving", "scheme", "http", "address", s.plain.Addr().String())
-		g.Go(func() error { return serve(srv, s.plain) })
-	}
-	if s.encrypted != nil {
-		s.cfg.Logger.Info("serving", "scheme", "https", "address", s.encrypted.Addr().String())
-		g.Go(func() error { return serve(srv, s.tls.listener(s.encrypted)) })
+	for _, l := range s.listeners {
+		s.cfg.Logger.Info("serving", "scheme", l.scheme(), "address", l.addr().String(), "of", l.name)
+		g.Go(func() error { return serve(srv, l.serving()) })
 	}
 	g.Go(func() error {
 		<-ctx.Done()

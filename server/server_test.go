@@ -43,7 +43,7 @@ func TestCleartextOnlyOnLoopback(t *testing.T) {
 		s, err := New(Config{Listen: addr, AllowCleartext: allow})
 		require.NoError(t, err)
 		require.NoError(t, s.Listen(), addr)
-		require.NoError(t, s.plain.Close())
+		require.NoError(t, s.listeners[0].socket.Close())
 	}
 	_, err := New(Config{})
 	require.ErrorContains(t, err, "neither")

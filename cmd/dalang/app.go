@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -39,6 +41,9 @@ type app struct {
 	store     *store.Store
 	processor *commands.Processor
 	metrics   *pdb.Metrics
+
+	orchestration *orchestration
+	opened        atomic.Pointer[orchestration] // the same, for reload, which comes at any time
 }
 
 // newApp reads what the front end needs (certificates, allowlists) and touches
@@ -61,9 +66,10 @@ func newApp(cfg *config.Config, log *slog.Logger) (*app, error) {
 			Submitters: cfg.Dalang.Submitters, Readers: cfg.Dalang.Readers, Admins: cfg.Dalang.Admins,
 			OpenMetrics: cfg.Dalang.OpenMetrics,
 		},
+		More: listeners(cfg),
 		Handlers: server.Handlers{
 			Meta:    pdb.NewMeta("", nil),
-			Status:  pdb.NewStatus(pdb.StatusConfig{Maintenance: a.maintenance, Started: a.started}),
+			Status:  pdb.NewStatus(pdb.StatusConfig{Maintenance: a.maintenance, More: services(nil), Started: a.started}),
 			Metrics: pdb.NewMetrics(pdb.MetricsConfig{Gatherer: a.registry, Started: a.started, Logger: log}),
 		},
 		Maintenance:     a.maintenance,
@@ -77,13 +83,10 @@ func newApp(cfg *config.Config, log *slog.Logger) (*app, error) {
 
 // Run serves until ctx ends, or until something fails that everything depends
 // on. It answers at once, in maintenance mode, and opens the data meanwhile.
-// Its end is THE shutdown order:
-//
-//  1. the front end: no new connections; requests in flight finish, and the
-//     processor still works for those that wait for it
-//  2. the processor: commands in work are settled, the rest stays queued
-//  3. garbage collection, the dead letter office's chores, moving averages
-//  4. the database, which nobody uses any more, then the queue and its lock
+// When the front end has stopped (no new connections; requests in flight
+// finish, and everything still works for those that wait for it), the rest
+// stops in the order of stages; the database, which nobody uses any more, the
+// queue and its lock are the last.
 func (a *app) Run(ctx context.Context) error {
 	a.limitMemory()
 	if err := a.server.Listen(); err != nil {
@@ -94,29 +97,15 @@ func (a *app) Run(ctx context.Context) error {
 	serving := make(chan error, 1)
 	go func() { serving <- a.server.Run(front) }()
 
-	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopWork()
-	chores, stopChores := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopChores()
-	var workers, choremen errgroup.Group
+	var running []*stage
 	opening := a.open(ctx)
 	if opening != nil {
 		stopFront(fmt.Errorf("open the data in %s: %w", a.cfg.Dalang.Data, opening))
 	} else {
-		// Whoever fails brings the front end down, and the rest follows.
-		start := func(g *errgroup.Group, ctx context.Context, what string, run func(context.Context) error) {
-			g.Go(func() error {
-				err := run(ctx)
-				if err != nil {
-					stopFront(fmt.Errorf("%s: %w", what, err))
-				}
-				return nil // told as the front end's cause
-			})
+		running = a.stages()
+		for _, s := range running {
+			s.start(ctx, stopFront)
 		}
-		start(&workers, work, "processor", a.processor.Run)
-		start(&choremen, chores, "garbage collection", a.store.RunGC)
-		start(&choremen, chores, "dead letter office", a.office.Run)
-		start(&choremen, chores, "metrics", a.metrics.Run)
 		a.maintenance.Leave()
 		a.tell(notifyReady)
 		a.log.Info("ready", "data", a.cfg.Dalang.Data, "queued", a.processor.Depth(), "after", time.Since(a.started))
@@ -132,10 +121,9 @@ func (a *app) Run(ctx context.Context) error {
 		a.log.Info("stopping")
 	}
 	err := <-serving
-	stopWork()
-	_ = workers.Wait()
-	stopChores()
-	_ = choremen.Wait()
+	for _, s := range running {
+		s.stop()
+	}
 	err = errors.Join(err, failure(ctx, front), a.close())
 	if err != nil {
 		a.log.Error("stopped", "error", err)
@@ -145,12 +133,72 @@ func (a *app) Run(ctx context.Context) error {
 	return nil
 }
 
+// stages are what runs behind the front end, in THE shutdown order.
+func (a *app) stages() []*stage {
+	all := []*stage{
+		// Commands in work are settled, the rest stays queued.
+		{services: []service{{"processor", a.processor.Run}}},
+		// The engine takes note of the last reports and starts no more nodes.
+		{services: []service{{"orchestrator", a.orchestration.engine.Run}}},
+		{services: []service{
+			{"garbage collection", a.store.RunGC}, {"dead letter office", a.office.Run}, {"metrics", a.metrics.Run},
+		}},
+	}
+	if broker := a.orchestration.broker; broker != nil {
+		// Agents are sent away when nobody has to hear them any more.
+		all = slices.Insert(all, 2, &stage{services: []service{{"broker", broker.Run}}})
+	}
+	return all
+}
+
+// service is something that runs until its context ends. An error is why
+// nothing can go on.
+type service struct {
+	name string
+	run  func(context.Context) error
+}
+
+// stage is services that stop together.
+type stage struct {
+	services []service
+	cancel   context.CancelFunc
+	group    errgroup.Group
+}
+
+// start runs the services until stop. Whoever fails tells fail, which brings
+// the front end down; the rest follows.
+func (s *stage) start(ctx context.Context, fail context.CancelCauseFunc) {
+	ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	for _, one := range s.services {
+		s.group.Go(func() error {
+			if err := one.run(ctx); err != nil {
+				fail(fmt.Errorf("%s: %w", one.name, err))
+			}
+			return nil // told as the front end's cause
+		})
+	}
+}
+
+func (s *stage) stop() {
+	s.cancel()
+	_ = s.group.Wait()
+}
+
 // failure is why the front end stopped, nil when it was asked to.
 func failure(asked, front context.Context) error {
 	if asked.Err() != nil {
 		return nil
 	}
 	return context.Cause(front)
+}
+
+// reload reads the allowlists again. On an error the old ones stay in force.
+func (a *app) reload() error {
+	err := a.server.Reload()
+	if o := a.opened.Load(); o != nil {
+		err = errors.Join(err, o.reload())
+	}
+	return err
 }
 
 func (a *app) limitMemory() {
@@ -211,6 +259,18 @@ func (a *app) open(ctx context.Context) error {
 		return err
 	}
 	return a.mount()
+}
+
+// listeners are those that serve some paths only.
+func listeners(c *config.Config) (more []server.Listener) {
+	if c.Orchestrator.Listen != "" {
+		more = append(more, server.Listener{Name: "orchestrator", Listen: c.Orchestrator.Listen,
+			Paths: []string{"/orchestrator", "/inventory", "/rbac-api", "/classifier-api", "/status"}})
+	}
+	if c.PCP.Listen != "" {
+		more = append(more, server.Listener{Name: "pcp", Listen: c.PCP.Listen, Paths: []string{"/pcp", "/pcp2", "/status"}})
+	}
+	return more
 }
 
 // forever turns 0, never, into what packages take for it.
@@ -276,6 +336,9 @@ func (a *app) mount() error {
 	a.metrics = pdb.NewMetrics(pdb.MetricsConfig{
 		Gatherer: a.registry, Population: a.population, Cleaning: a.store.Cleaning, Started: a.started, Logger: a.log,
 	})
+	if err := a.openOrchestrator(engine); err != nil {
+		return err
+	}
 	a.server.Mount(server.Handlers{
 		Commands: pdb.NewCommands(pdb.CommandsConfig{
 			Processor: a.processor, Discarded: a.office.FindDiscarded, Replayed: a.office.ReplayedAs,
@@ -287,13 +350,14 @@ func (a *app) mount() error {
 		Status: pdb.NewStatus(pdb.StatusConfig{
 			Maintenance: a.maintenance, QueueDepth: a.processor.Depth, ReadDB: a.readable,
 			WriteDB: func(context.Context) error { return a.processor.StoreErr() },
-			Alerts:  a.alerts, Started: a.started,
+			Alerts:  a.alerts, More: services(a.orchestration), Started: a.started,
 		}),
 		Metrics: a.metrics,
 		More: []server.Router{
 			pdb.NewQueries(pdb.QueryConfig{Engine: engine, Pretty: c.Developer.PrettyPrint}),
 			pdb.NewDLO(a.office, a.processor),
 		},
+		Orchestrator: a.orchestration.companions(), Broker: a.orchestration.handler(),
 	})
 	return nil
 }

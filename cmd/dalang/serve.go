@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"dalang/cmd/internal/config"
-	"dalang/server"
 )
 
 func newServeCommand() *cobra.Command {
@@ -44,19 +43,19 @@ SIGHUP reads the allowlists again; certificates are read again by themselves.`,
 		if err != nil {
 			return err
 		}
-		defer reloadOnHangup(a.server, logger)()
+		defer reloadOnHangup(a, logger)()
 		return a.Run(ctx)
 	}
 	return cmd
 }
 
 // reloadOnHangup has SIGHUP read the allowlists again, until stop is called.
-func reloadOnHangup(s *server.Server, logger *slog.Logger) (stop func()) {
+func reloadOnHangup(a *app, logger *slog.Logger) (stop func()) {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	go func() {
 		for range hangups {
-			if err := s.Reload(); err != nil {
+			if err := a.reload(); err != nil {
 				logger.Error("allowlists not read; the old ones stay in force", "error", err)
 				continue
 			}

@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"dalang/cmd/internal/config"
+	"dalang/orchestrator/environments"
+	"dalang/orchestrator/rbac"
 	"dalang/server"
 	"dalang/store"
 )
@@ -29,14 +31,16 @@ func addSettings(cmd *cobra.Command) *settings {
 	flags.StringVarP(&s.path, "config", "c", "", "`path` of PuppetDB's configuration: a file, or a directory with *.ini files")
 	flags.StringArrayVar(&s.set, "set", nil, "override any setting of the configuration, as `section.key=value`; repeatable")
 	usage := map[string]string{
-		"data":       "`directory` of queue, dead letter office and database (default \"data\")",
-		"listen":     "`address` to serve HTTP on, or none (default \"127.0.0.1:8080\")",
-		"tls-listen": "`address` to serve HTTPS on",
-		"tls-cert":   "PEM `file` with the server's certificate",
-		"tls-key":    "PEM `file` with its key",
-		"tls-ca":     "PEM `file` with who may sign clients' certificates",
-		"log-format": "`format` of the log: text or json (default text)",
-		"log-level":  "`level` from which on to log: debug, info, warn or error (default info)",
+		"data":                "`directory` of queue, dead letter office and database (default \"data\")",
+		"listen":              "`address` to serve HTTP on, or none (default \"127.0.0.1:8080\")",
+		"tls-listen":          "`address` to serve HTTPS on",
+		"tls-cert":            "PEM `file` with the server's certificate",
+		"tls-key":             "PEM `file` with its key",
+		"tls-ca":              "PEM `file` with who may sign clients' certificates",
+		"orchestrator-listen": "`address` to serve the orchestrator on, over TLS, such as 0.0.0.0:8143",
+		"pcp-listen":          "`address` to take agents' connections on, such as 0.0.0.0:8142",
+		"log-format":          "`format` of the log: text or json (default text)",
+		"log-level":           "`level` from which on to log: debug, info, warn or error (default info)",
 	}
 	for name := range config.Flags() {
 		flags.String(name, "", usage[name])
@@ -54,6 +58,8 @@ func addSettings(cmd *cobra.Command) *settings {
 	complete("log-level", fixed("debug", "info", "warn", "error"))
 	complete("listen", fixed("127.0.0.1:8080", "none"))
 	complete("tls-listen", cobra.NoFileCompletions)
+	complete("orchestrator-listen", cobra.NoFileCompletions)
+	complete("pcp-listen", cobra.NoFileCompletions)
 	complete("set", completeKeys)
 	return s
 }
@@ -98,6 +104,15 @@ func checks() map[string]func(*config.Config) error {
 				return nil
 			}
 			return server.LoopbackOnly(c.Dalang.Listen)
+		},
+		"rbac.mode": func(c *config.Config) error {
+			return rbac.Mode(c.RBAC.Mode).Check(c.Dalang.Listen, c.Dalang.TLSListen, c.Orchestrator.Listen)
+		},
+		"orchestrator.puppetserver": func(c *config.Config) error {
+			if c.Orchestrator.PuppetServer == "" {
+				return nil
+			}
+			return environments.CheckServer(c.Orchestrator.PuppetServer)
 		},
 		"database.facts-blocklist": func(c *config.Config) error {
 			kind := c.Database.FactsBlocklistType

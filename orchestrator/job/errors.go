@@ -78,6 +78,12 @@ func NotPermitted(details map[string]any, format string, args ...any) *Error {
 	return newError(http.StatusForbidden, "not-permitted", details, format, args...)
 }
 
+// Unavailable: somebody who has to be asked does not answer; it is worth
+// another try.
+func Unavailable(err error) *Error {
+	return newError(http.StatusServiceUnavailable, "unknown-error", nil, "This cannot be decided now: %v", err)
+}
+
 // NodeError is why one node erred; it is no answer to a request. kind is the
 // whole one, since other programs' errors have other prefixes.
 func NodeError(kind, certname, format string, args ...any) *Error {

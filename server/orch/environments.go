@@ -7,18 +7,17 @@ import (
 	"slices"
 	"strings"
 
+	"dalang/orchestrator/environments"
 	"dalang/orchestrator/job"
 )
 
 // Environment is one that nodes can run in.
-type Environment struct {
-	Name     string
-	Settings json.RawMessage // an object, as Puppet Server tells; nil: not known
-}
+type Environment = environments.Environment
 
 // Environments knows which environments there are and what is in them.
 type Environments interface {
-	Environments(ctx context.Context) ([]Environment, error)
+	// List is sorted by name.
+	List(ctx context.Context) ([]Environment, error)
 	// Components are those of all applications in an environment.
 	Components(ctx context.Context, environment string) ([]job.Component, error)
 }
@@ -39,7 +38,7 @@ func (a *API) environmentDoc(r *http.Request, e Environment) environmentDoc {
 
 // listEnvironments answers GET /environments.
 func (a *API) listEnvironments(w http.ResponseWriter, r *http.Request, _ Subject) error {
-	all, err := a.cfg.Environments.Environments(r.Context())
+	all, err := a.cfg.Environments.List(r.Context())
 	if err != nil {
 		return err
 	}
@@ -58,7 +57,7 @@ func (a *API) environmentIn(r *http.Request) (Environment, error) {
 	if !environmentName.MatchString(name) {
 		return Environment{}, invalid("environment", "a name of letters, digits and _", quoted(name))
 	}
-	all, err := a.cfg.Environments.Environments(r.Context())
+	all, err := a.cfg.Environments.List(r.Context())
 	if err != nil {
 		return Environment{}, err
 	}

@@ -118,7 +118,7 @@ func (f *fake) Connection(_ context.Context, certname string) (*orch.Connection,
 	return nil, f.broken
 }
 
-func (f *fake) Environments(context.Context) ([]orch.Environment, error) { return f.environments, nil }
+func (f *fake) List(context.Context) ([]orch.Environment, error) { return f.environments, nil }
 
 func (f *fake) Components(context.Context, string) ([]job.Component, error) { return f.components, nil }
 

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"time"
 
@@ -21,10 +22,20 @@ type StatusConfig struct {
 	ReadDB, WriteDB func(ctx context.Context) error
 	// Alerts are things an operator should know although the service runs, such
 	// as a full disk: one line each.
-	Alerts  func() []string
+	Alerts func() []string
+	// More are services beside PuppetDB's two.
+	More    []Service
 	Version string // default CompatibleVersion
 	Started time.Time
 	Now     func() time.Time
+}
+
+// Service is a service of which /status/v1 tells.
+type Service struct {
+	Name, Version string
+	// Look answers a word of trapperkeeper's (running, starting, stopping,
+	// error) and an object of details. It looks at memory only.
+	Look func() (state string, details any)
 }
 
 // Status answers /status/v1 (spec commands.md §8.1).
@@ -124,17 +135,30 @@ func (s *Status) params(r *http.Request) (statusParams, error) {
 	return out, nil
 }
 
-// Services answers both services: 200 when both run, else 503.
+// Services answers all services: 200 when PuppetDB's two run, else 503. Clients
+// of PuppetDB take it for PuppetDB's state.
 func (s *Status) Services(w http.ResponseWriter, r *http.Request) error {
 	p, err := s.params(r)
 	if err != nil {
 		return err
 	}
-	pdb := s.service(r.Context(), servicePuppetDB, p)
-	return WriteCompact(w, statusCode(pdb.State), struct {
-		PuppetDB *serviceStatusDoc `json:"puppetdb-status"`
-		Status   *serviceStatusDoc `json:"status-service"`
-	}{pdb, s.service(r.Context(), serviceStatus, p)})
+	code, all := http.StatusOK, map[string]*serviceStatusDoc{}
+	for _, name := range s.names() {
+		doc := s.service(r.Context(), name, p)
+		if name == servicePuppetDB || name == serviceStatus {
+			code = max(code, statusCode(doc.State))
+		}
+		all[name] = doc
+	}
+	return WriteCompact(w, code, all)
+}
+
+func (s *Status) names() []string {
+	names := []string{servicePuppetDB, serviceStatus}
+	for _, more := range s.cfg.More {
+		names = append(names, more.Name)
+	}
+	return names
 }
 
 // Service answers one service.
@@ -189,7 +213,12 @@ func (s *Status) service(ctx context.Context, name string, p statusParams) *serv
 			doc.Status = map[string]any{"experimental": map[string]any{"jvm-metrics": s.runtime()}}
 		}
 	default:
-		return nil
+		i := slices.IndexFunc(s.cfg.More, func(more Service) bool { return more.Name == name })
+		if i < 0 {
+			return nil
+		}
+		doc.ServiceVersion = s.cfg.More[i].Version
+		doc.State, doc.Status = s.cfg.More[i].Look()
 	}
 	return doc
 }

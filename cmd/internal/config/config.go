@@ -10,7 +10,7 @@ import "time"
 // there.
 type Config struct {
 	// Dalang's own settings. Unknown keys in this section and in queue, dlo,
-	// store, query and log are errors.
+	// store, query, log, orchestrator, pcp and rbac are errors.
 	Dalang Dalang `section:"dalang"`
 	// The command queue.
 	Queue Queue `section:"queue"`
@@ -22,6 +22,14 @@ type Config struct {
 	Query Query `section:"query"`
 	// What is logged, on standard error.
 	Log Log `section:"log"`
+	// Jobs: runs of Puppet on nodes. Its API is on all listeners, below
+	// `/orchestrator/v1`.
+	Orchestrator Orchestrator `section:"orchestrator"`
+	// The connections of agents: the Puppet Communication Protocol. They are
+	// taken on all TLS listeners, at `/pcp` and `/pcp2`.
+	PCP PCP `section:"pcp"`
+	// Who may use the orchestrator and its companions.
+	RBAC RBAC `section:"rbac"`
 	// PuppetDB's global settings.
 	Global Global `section:"global"`
 	// How long things are kept. The settings of PuppetDB's connections to
@@ -126,6 +134,73 @@ type Log struct {
 	Format string `key:"format"`
 	// `debug`, `info`, `warn` or `error`.
 	Level string `key:"level"`
+}
+
+// Orchestrator is the section of jobs.
+type Orchestrator struct {
+	// Address of a TLS listener for the orchestrator alone, such as
+	// `0.0.0.0:8143`; empty: none. Clients need no certificate there, but a token.
+	// Its own certificate and who may sign clients' are in `jetty`.
+	Listen string `key:"listen"`
+	// How clients name this server, `https://orchestrator.example.com:8143`: the
+	// beginning of all links. Empty: as the request named it.
+	BaseURL string `key:"base-url"`
+	// Where to see a report, with `{hash}` for its hash; empty: the query API.
+	ReportURL string `key:"report-url"`
+	// A Puppet Server that is asked for its environments,
+	// `https://puppet.example.com:8140`; empty: none. `jetty.ssl-cert` and
+	// `jetty.ssl-key` are shown to it, `jetty.ssl-ca-cert` must have signed its own.
+	PuppetServer string `key:"puppetserver"`
+	// Directories whose directories are environments. Without them and without
+	// `puppetserver`, environments are known that something stored is of.
+	EnvironmentPath List `key:"environmentpath"`
+	// Nodes that run Puppet at a time, of all jobs.
+	GlobalConcurrentCompiles int `key:"global-concurrent-compiles"`
+	// How long a node's run may take, unless its job says otherwise.
+	DefaultDeployNodeTimeout Duration `key:"default-deploy-node-timeout"`
+	// How long a node whose turn it is waits for its agent to connect.
+	PCPTimeout Duration `key:"pcp-timeout"`
+	// How long jobs are kept after their end; at least 2 days.
+	JobPruneThreshold Duration `key:"job-prune-threshold"`
+	// Take keys in requests that are not known, and log them. They do nothing: a
+	// misspelt `noop` changes nodes.
+	LenientKeys bool `key:"lenient-keys"`
+	// The kind of validation errors; empty: `puppetlabs.orchestrator/validation-error`.
+	// Some old clients know only `puppetlabs.validators/validation-error`.
+	ValidationKind string `key:"validation-kind"`
+}
+
+// PCP is the section of the agents' connections.
+type PCP struct {
+	// Address of a TLS listener for agents alone, such as `0.0.0.0:8142`; empty:
+	// none.
+	Listen string `key:"listen"`
+	// Certname of the server among agents; empty: the common name of
+	// `jetty.ssl-cert`.
+	Name string `key:"name"`
+	// Certnames, besides the server's own, that may give orders to agents.
+	Controllers List `key:"controllers"`
+	// Connections at a time.
+	MaxConnections int `key:"max-connections"`
+	// Size of a message.
+	MaxMessage Size `key:"max-message"`
+}
+
+// RBAC is the section of access to the orchestrator.
+type RBAC struct {
+	// How requests show whose they are: `tokens` (or a certificate of
+	// `certificate-allowlist`), `certs-only`, or `off`: everybody may do
+	// everything, which all listeners have to be on loopback addresses for.
+	Mode string `key:"mode"`
+	// File with the common names, one a line, whose certificates may do
+	// everything; empty: none. Read at start and on SIGHUP.
+	CertificateAllowlist string `key:"certificate-allowlist"`
+	// How long tokens are good that were not asked for a time.
+	TokenLifetime Duration `key:"token-lifetime"`
+	// And at most.
+	TokenMaxLifetime Duration `key:"token-max-lifetime"`
+	// Tokens that were not used for so long end; 0s: never.
+	TokenIdleTimeout Duration `key:"token-idle-timeout"`
 }
 
 // Global is PuppetDB's section of the same name.
@@ -254,6 +329,12 @@ func Default() Config {
 		Store: Store{Cache: 16 << 20, Names: 50_000},
 		Query: Query{MaxConcurrent: 64, Slow: Duration(5 * time.Second)},
 		Log:   Log{Format: "text", Level: "info"},
+		Orchestrator: Orchestrator{
+			GlobalConcurrentCompiles: 8, DefaultDeployNodeTimeout: Duration(time.Hour), PCPTimeout: Duration(30 * time.Second),
+			JobPruneThreshold: Duration(30 * day),
+		},
+		PCP:  PCP{MaxConnections: 50_000, MaxMessage: 64 << 20},
+		RBAC: RBAC{Mode: "tokens", TokenLifetime: Duration(time.Hour), TokenMaxLifetime: Duration(3650 * day)},
 		Database: Database{
 			NodeTTL: Duration(7 * day), NodePurgeTTL: Duration(14 * day), NodePurgeGCBatchLimit: 25,
 			ReportTTL: Duration(14 * day), ResourceEventsTTL: Duration(14 * day),

@@ -126,9 +126,18 @@ func (l *Loaded) validate() {
 	oneOf("log.level", strings.ToLower(c.Log.Level), "debug", "info", "warn", "error")
 	oneOf("database.facts-blocklist-type", c.Database.FactsBlocklistType, "literal", "regex")
 	oneOf("jetty.client-auth", c.Jetty.ClientAuth, "need", "want", "none")
-	if c.Dalang.TLSListen != "" {
+	l.check(c.Orchestrator.GlobalConcurrentCompiles > 0, "orchestrator.global-concurrent-compiles", "must be more than 0")
+	l.check(c.Orchestrator.DefaultDeployNodeTimeout > 0, "orchestrator.default-deploy-node-timeout", "must be more than 0")
+	l.check(c.Orchestrator.JobPruneThreshold >= Duration(2*day), "orchestrator.job-prune-threshold", "must be at least 2d")
+	l.check(c.PCP.MaxConnections > 0, "pcp.max-connections", "must be more than 0")
+	l.check(c.PCP.MaxMessage >= 1<<20, "pcp.max-message", "must be at least 1MiB")
+	l.check(c.RBAC.TokenLifetime > 0, "rbac.token-lifetime", "must be more than 0")
+	l.check(c.RBAC.TokenMaxLifetime >= c.RBAC.TokenLifetime || l.bad["rbac.token-lifetime"], "rbac.token-max-lifetime", "must not be less than token-lifetime")
+	if c.Dalang.TLSListen != "" || c.Orchestrator.Listen != "" || c.PCP.Listen != "" {
 		l.check(c.Jetty.SSLCert != "", "jetty.ssl-cert", "TLS needs a certificate (%s)", FlagName("jetty.ssl-cert"))
 		l.check(c.Jetty.SSLKey != "", "jetty.ssl-key", "TLS needs a key (%s)", FlagName("jetty.ssl-key"))
-		l.check(c.Jetty.SSLCACert != "" || c.Jetty.ClientAuth == "none", "jetty.ssl-ca-cert", "client-auth %s needs it (%s)", c.Jetty.ClientAuth, FlagName("jetty.ssl-ca-cert"))
+		l.check(c.Orchestrator.Listen == "" && c.PCP.Listen == "" || c.Jetty.SSLCACert != "", "jetty.ssl-ca-cert",
+			"the listeners of orchestrator and pcp need it (%s)", FlagName("jetty.ssl-ca-cert"))
+		l.check(c.Jetty.SSLCACert != "" || c.Jetty.ClientAuth == "none" || c.Dalang.TLSListen == "", "jetty.ssl-ca-cert", "client-auth %s needs it (%s)", c.Jetty.ClientAuth, FlagName("jetty.ssl-ca-cert"))
 	}
 }

@@ -6,6 +6,7 @@ func Flags() map[string]string {
 	return map[string]string{
 		"data": "dalang.data", "listen": "dalang.listen",
 		"tls-listen": "dalang.tls-listen", "tls-cert": "jetty.ssl-cert", "tls-key": "jetty.ssl-key", "tls-ca": "jetty.ssl-ca-cert",
+		"orchestrator-listen": "orchestrator.listen", "pcp-listen": "pcp.listen",
 		"log-format": "log.format", "log-level": "log.level",
 	}
 }

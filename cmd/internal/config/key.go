@@ -52,7 +52,7 @@ func (k Key) set(c *Config, value string) error {
 // ours tells whether PuppetDB does not know the section.
 func ours(section string) bool {
 	switch section {
-	case "dalang", "queue", "dlo", "store", "query", "log":
+	case "dalang", "queue", "dlo", "store", "query", "log", "orchestrator", "pcp", "rbac":
 		return true
 	}
 	return false

@@ -1,0 +1,269 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+
+	"dalang/cmd/internal/config"
+	"dalang/orchestrator"
+	"dalang/orchestrator/broker"
+	"dalang/orchestrator/environments"
+	"dalang/orchestrator/job"
+	"dalang/orchestrator/pcp"
+	"dalang/orchestrator/rbac"
+	"dalang/server"
+	"dalang/server/orch"
+	"dalang/server/pdb"
+	"dalang/store"
+	"dalang/store/query"
+)
+
+// orchestration is what runs jobs.
+type orchestration struct {
+	access *rbac.Access
+	engine *orchestrator.Engine
+	broker *broker.Broker // nil: no TLS listener, so no agents
+	api    *orch.API
+}
+
+// openOrchestrator makes what runs jobs, over the open store.
+func (a *app) openOrchestrator(queries *query.Engine) error {
+	o := &orchestration{}
+	var err error
+	if o.access, err = rbac.New(rbac.Config{
+		Store: a.store, Mode: rbac.Mode(a.cfg.RBAC.Mode), Allowlist: a.cfg.RBAC.CertificateAllowlist,
+		Lifetime: time.Duration(a.cfg.RBAC.TokenLifetime), MaxLifetime: time.Duration(a.cfg.RBAC.TokenMaxLifetime),
+		IdleTimeout: time.Duration(a.cfg.RBAC.TokenIdleTimeout), Logger: a.log, Registerer: a.registry,
+	}); err != nil {
+		return err
+	}
+	if o.broker, err = a.newBroker(); err != nil {
+		return err
+	}
+	querier := orchestrator.NewQuerier(queries)
+	known, err := a.newEnvironments(querier)
+	if err != nil {
+		return err
+	}
+	if o.engine, err = a.newEngine(querier, known); err != nil {
+		return err
+	}
+	c := a.cfg.Orchestrator
+	cfg := orch.Config{
+		Engine: o.engine, Jobs: a.store, Authenticate: o.authenticate, Environments: stages{known, a.store},
+		BaseURL: c.BaseURL, ReportURL: c.ReportURL, LenientKeys: c.LenientKeys, ValidationKind: c.ValidationKind,
+		Version: buildInfo().Version, Logger: a.log,
+	}
+	if o.broker != nil {
+		cfg.Inventory = inventory{o.broker}
+	}
+	if o.api, err = orch.New(cfg); err != nil {
+		return err
+	}
+	a.orchestration = o
+	a.opened.Store(o)
+	return nil
+}
+
+func (a *app) newEngine(querier *orchestrator.Queries, known *environments.Environments) (*orchestrator.Engine, error) {
+	scopes, err := orchestrator.NewScopes(orchestrator.ScopesConfig{Querier: querier, Environments: known, Applications: a.store})
+	if err != nil {
+		return nil, err
+	}
+	c := a.cfg.Orchestrator
+	return orchestrator.New(orchestrator.Config{
+		Database: a.store, Scopes: scopes, Compiles: c.GlobalConcurrentCompiles,
+		PuppetRun: func(job.Deploy, string) (json.RawMessage, error) {
+			return nil, errors.New("this server cannot talk to agents")
+		},
+		NodeTimeout: time.Duration(c.DefaultDeployNodeTimeout), PCPTimeout: time.Duration(c.PCPTimeout),
+		PruneAfter: time.Duration(c.JobPruneThreshold), Logger: a.log, Registerer: a.registry,
+	})
+}
+
+// newBroker makes the broker of the agents, nil where they cannot connect.
+func (a *app) newBroker() (*broker.Broker, error) {
+	c := a.cfg
+	if c.Dalang.TLSListen == "" && c.Orchestrator.Listen == "" && c.PCP.Listen == "" {
+		return nil, nil
+	}
+	name := c.PCP.Name
+	if name == "" {
+		var err error
+		if name, err = commonName(c.Jetty.SSLCert); err != nil {
+			return nil, fmt.Errorf("name of the server among agents: %w", err)
+		}
+	}
+	return broker.New(broker.Config{
+		Name: name, Controllers: c.PCP.Controllers, CRL: c.Jetty.SSLCRLPath, CA: c.Jetty.SSLCACert,
+		MaxMessage: int64(c.PCP.MaxMessage), Sessions: c.PCP.MaxConnections, Logger: a.log, Registerer: a.registry,
+	})
+}
+
+// commonName is that of the first certificate in a PEM file.
+func commonName(file string) (string, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", file, err)
+		}
+		return cert.Subject.CommonName, nil
+	}
+	return "", fmt.Errorf("%s holds no certificate", file)
+}
+
+func (a *app) newEnvironments(querier *orchestrator.Queries) (*environments.Environments, error) {
+	client, err := puppetClient(a.cfg)
+	if err != nil {
+		return nil, err
+	}
+	return environments.New(environments.Config{
+		Server: a.cfg.Orchestrator.PuppetServer, Client: client, Path: a.cfg.Orchestrator.EnvironmentPath,
+		Seen: querier.Environments, Logger: a.log,
+	})
+}
+
+// puppetClient talks to a Puppet Server with the server's own certificate,
+// which is read anew for each connection.
+func puppetClient(c *config.Config) (*http.Client, error) {
+	conf := &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.Jetty.SSLCert != "" && c.Jetty.SSLKey != "" {
+		conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			pair, err := tls.LoadX509KeyPair(c.Jetty.SSLCert, c.Jetty.SSLKey)
+			return &pair, err
+		}
+	}
+	if file := c.Jetty.SSLCACert; file != "" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		conf.RootCAs = x509.NewCertPool()
+		conf.RootCAs.AppendCertsFromPEM(text)
+	}
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: conf, IdleConnTimeout: time.Minute, MaxIdleConns: 2}}, nil
+}
+
+// companions are the orchestrator's routes.
+func (o *orchestration) companions() []server.Companion { return []server.Companion{o.api} }
+
+// handler takes the agents' connections.
+func (o *orchestration) handler() http.Handler {
+	if o.broker == nil {
+		return nil
+	}
+	return o.broker
+}
+
+// authenticate tells who asks.
+func (o *orchestration) authenticate(r *http.Request) (orch.Subject, error) {
+	token := r.Header.Get("X-Authentication")
+	if token == "" {
+		token = r.URL.Query().Get("token")
+	}
+	name := ""
+	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
+		name = r.TLS.PeerCertificates[0].Subject.CommonName
+	}
+	s, err := o.access.Authenticate(r.Context(), token, name)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// reload reads the allowlist and the agents' revocation lists again.
+func (o *orchestration) reload() error {
+	err := o.access.Reload()
+	if o.broker != nil {
+		err = errors.Join(err, o.broker.Reload())
+	}
+	return err
+}
+
+// services are what /status/v1 tells of the orchestrator; starting until there
+// is one.
+func services(o *orchestration) []pdb.Service {
+	tell := func(name string, running func() bool) pdb.Service {
+		return pdb.Service{Name: name, Version: buildInfo().Version, Look: func() (string, any) {
+			if running() {
+				return "running", struct{}{}
+			}
+			return "starting", struct{}{}
+		}}
+	}
+	list := []pdb.Service{tell("orchestrator-service", func() bool {
+		if o == nil {
+			return false
+		}
+		select {
+		case <-o.engine.Ready():
+			return true
+		default:
+			return false
+		}
+	})}
+	if o != nil && o.broker != nil {
+		list = append(list, tell("broker-service", o.broker.Running))
+	}
+	return list
+}
+
+// stages are the environments as the API shows them.
+type stages struct {
+	*environments.Environments
+	store *store.Store
+}
+
+func (s stages) Components(ctx context.Context, environment string) ([]job.Component, error) {
+	return s.store.Components(ctx, environment)
+}
+
+// inventory is the broker as the API shows it.
+type inventory struct{ broker *broker.Broker }
+
+var errNoBroker = errors.New("the broker does not run")
+
+func (i inventory) Connections(context.Context) ([]orch.Connection, error) {
+	if !i.broker.Running() {
+		return nil, errNoBroker
+	}
+	list := []orch.Connection{}
+	for _, e := range i.broker.Inventory() {
+		if e.Peer.Type == pcp.AgentType {
+			list = append(list, i.connection(e))
+		}
+	}
+	return list, nil
+}
+
+func (i inventory) Connection(_ context.Context, certname string) (*orch.Connection, error) {
+	if !i.broker.Running() {
+		return nil, errNoBroker
+	}
+	e, ok := i.broker.Find(pcp.URI{Certname: certname, Type: pcp.AgentType})
+	if !ok {
+		return nil, nil
+	}
+	c := i.connection(e)
+	return &c, nil
+}
+
+func (i inventory) connection(e broker.Entry) orch.Connection {
+	return orch.Connection{Certname: e.Peer.Certname, Broker: i.broker.URI(), Since: e.Since}
+}
