@@ -2,13 +2,17 @@ package wireformat
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/gzip"
+
+	"dalang/wireformat/gunzip"
 )
 
 // readers keeps decompressors, which are large, for the next body.
@@ -91,12 +95,45 @@ func (g *gunzipper) Close() error {
 // member if it is gzipped. More than max bytes give an *Error of cause
 // "too-large", a bad stream one of cause "encoding"; errors of r pass through.
 func Inflate(r io.Reader, gzipped bool, max int64, buf []byte) ([]byte, error) {
-	if gzipped {
-		g := Gunzip(r)
-		defer g.Close()
-		r = g
-	}
 	buf = buf[:0]
+	if !gzipped {
+		return readAll(r, max, buf)
+	}
+	start := starts.Get().(*[]byte)
+	defer starts.Put(start)
+	n, err := io.ReadFull(r, *start)
+	packed := (*start)[:n]
+	switch err {
+	case io.EOF, io.ErrUnexpectedEOF: // all of it
+		if size, ok := gunzip.Size(packed); ok && int64(size) <= max {
+			buf = slices.Grow(buf, size+gunzip.Slack)
+			if plain, _, err := gunzip.Member(buf, packed); err == nil {
+				return plain, nil
+			}
+		}
+		r = bytes.NewReader(packed)
+	case nil:
+		r = io.MultiReader(bytes.NewReader(packed), r)
+	default:
+		r = io.MultiReader(bytes.NewReader(packed), failedReader{err})
+	}
+	g := Gunzip(r)
+	defer g.Close()
+	return readAll(g, max, buf)
+}
+
+// starts keeps memory for bodies as they came, of which all but a few fit.
+var starts = sync.Pool{New: func() any {
+	b := make([]byte, 128<<10)
+	return &b
+}}
+
+// failedReader is the rest of a body that could not be read.
+type failedReader struct{ err error }
+
+func (f failedReader) Read([]byte) (int, error) { return 0, f.err }
+
+func readAll(r io.Reader, max int64, buf []byte) ([]byte, error) {
 	for {
 		if len(buf) == cap(buf) {
 			buf = append(buf, 0)[:len(buf)]
