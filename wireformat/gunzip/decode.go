@@ -194,36 +194,27 @@ func (d *decoder) block() bool {
 
 		e := litlen[bits&(1<<litlenBits-1)]
 		if e&isLiteral != 0 {
-			bits >>= e & 63
-			left -= uint(e & 63)
-			dst[out] = byte(e >> 16)
-			out++
+			bits, left = bits>>(e&63), left-uint(e&63)
+			dst[out], out = byte(e>>16), out+1
 			e = litlen[bits&(1<<litlenBits-1)]
 			if e&isLiteral != 0 {
-				bits >>= e & 63
-				left -= uint(e & 63)
-				dst[out] = byte(e >> 16)
-				out++
+				bits, left = bits>>(e&63), left-uint(e&63)
+				dst[out], out = byte(e>>16), out+1
 				e = litlen[bits&(1<<litlenBits-1)]
 				if e&isLiteral != 0 {
-					bits >>= e & 63
-					left -= uint(e & 63)
-					dst[out] = byte(e >> 16)
-					out++
+					bits, left = bits>>(e&63), left-uint(e&63)
+					dst[out], out = byte(e>>16), out+1
 					continue
 				}
 			}
 		}
 		if e&isSpecial != 0 {
 			if e&isLink != 0 {
-				bits >>= e & 63
-				left -= uint(e & 63)
+				bits, left = bits>>(e&63), left-uint(e&63)
 				e = litlen[(e.value()+int(bits&(1<<e.extra()-1)))%litlenSize]
 				if e&isLiteral != 0 {
-					bits >>= e & 63
-					left -= uint(e & 63)
-					dst[out] = byte(e >> 16)
-					out++
+					bits, left = bits>>(e&63), left-uint(e&63)
+					dst[out], out = byte(e>>16), out+1
 					continue
 				}
 			}
@@ -236,8 +227,7 @@ func (d *decoder) block() bool {
 			}
 		}
 		length := e.value() + int(bits>>((e.drop()-e.extra())&63)&(1<<e.extra()-1))
-		bits >>= e & 63
-		left -= uint(e & 63)
+		bits, left = bits>>(e&63), left-uint(e&63)
 
 		if uint(pos) > uint(len(src)-8) {
 			return false
@@ -248,16 +238,14 @@ func (d *decoder) block() bool {
 
 		e = dist[bits&(1<<distBits-1)]
 		if e&isLink != 0 {
-			bits >>= e & 63
-			left -= uint(e & 63)
+			bits, left = bits>>(e&63), left-uint(e&63)
 			e = dist[(e.value()+int(bits&(1<<e.extra()-1)))%distSize]
 		}
 		if e&isBad != 0 {
 			return false
 		}
 		distance := e.value() + int(bits>>((e.drop()-e.extra())&63)&(1<<e.extra()-1))
-		bits >>= e & 63
-		left -= uint(e & 63)
+		bits, left = bits>>(e&63), left-uint(e&63)
 		if distance > out {
 			return false
 		}

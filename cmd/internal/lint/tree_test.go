@@ -177,7 +177,7 @@ func layers() map[string][]string {
 		"cmd/...":          {"..."},
 		"server":           {"server/...", "commands", "commands/...", "wireformat", "orchestrator/job"},
 		"server/...":       {"commands", "commands/...", "dlo", "store/query", "store/query/...", "wireformat", "orchestrator", "orchestrator/..."},
-		"commands":         {"commands/...", "wireformat"},
+		"commands":         {"commands/...", "wireformat", "wireformat/gunzip"},
 		"commands/outcome": leaves, "commands/queue": leaves,
 		"commands/queue/faultfs": {"commands/queue"},
 		"dlo":                    {"commands", "commands/...", "wireformat"},
@@ -191,8 +191,8 @@ func layers() map[string][]string {
 		"store/storetest":        {"store", "store/...", "commands/outcome", "orchestrator/job", "orchestrator/rbac", "orchestrator/classifier", "wireformat"},
 		"store/query":            {"store/query/...", "wireformat"},
 		"store/query/...":        {"store/query", "store/query/...", "wireformat"},
-		"wireformat":             nil,
-		"wireformat/...":         {"wireformat"},
+		"wireformat":             {"wireformat/gunzip"},
+		"wireformat/gunzip":      nil,
 	}
 }
 
