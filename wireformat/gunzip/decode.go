@@ -241,12 +241,9 @@ func (d *decoder) block() bool {
 			bits, left = bits>>(e&63), left-uint(e&63)
 			e = dist[(e.value()+int(bits&(1<<e.extra()-1)))%distSize]
 		}
-		if e&isBad != 0 {
-			return false
-		}
 		distance := e.value() + int(bits>>((e.drop()-e.extra())&63)&(1<<e.extra()-1))
 		bits, left = bits>>(e&63), left-uint(e&63)
-		if distance > out {
+		if e&isBad != 0 || distance > out {
 			return false
 		}
 		from, end := out-distance, out+length
