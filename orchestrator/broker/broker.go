@@ -165,19 +165,25 @@ func (b *Broker) all() []*session {
 	return all
 }
 
-// sweep pings silent peers, ends idle sessions, and looks for new revocations.
+// sweep pings silent peers, ends sessions that are idle or whose certificates
+// have expired, and looks for new revocations. It pings a part of all peers at
+// a time, so that many who came together are not answered together for ever.
 func (b *Broker) sweep() {
 	if b.revoked != nil && b.revoked.stale() {
 		if err := b.Reload(); err != nil {
 			b.cfg.Logger.Error("the revocation lists changed but cannot be used; keeping the old ones", "error", err)
 		}
 	}
-	now := b.cfg.Now()
-	for _, s := range b.all() {
+	now, all := b.cfg.Now(), b.all()
+	pings := max(64, len(all)/6)
+	for _, s := range all {
 		switch silent := now.Sub(s.heard()); {
+		case !s.expires.IsZero() && now.After(s.expires):
+			s.shut(websocket.StatusServiceRestart, "The certificate has expired.", "expired")
 		case silent >= b.cfg.Idle:
 			s.shut(websocket.StatusPolicyViolation, "Idle for too long.", "idle")
-		case silent >= b.cfg.Ping && now.Sub(s.pinged) >= b.cfg.Ping:
+		case silent >= b.cfg.Ping && now.Sub(s.pinged) >= b.cfg.Ping && pings > 0:
+			pings--
 			s.pinged = now
 			s.ping()
 		}
@@ -212,11 +218,11 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s := newSession(b, version, pcp.URI{Certname: who.Certname, Type: clientType}, who.Chains, r.RemoteAddr)
 	options := &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // peers are no browsers; certificates tell who they are
-		OnPingReceived:     func(context.Context, []byte) bool { s.live(); return true },
-		OnPongReceived:     func(context.Context, []byte) { s.live() },
+		OnPingReceived:     s.pingReceived,
+		OnPongReceived:     func(ctx context.Context, payload []byte) { s.pingReceived(ctx, payload) },
 	}
 	var failed error
-	if s.conn, failed = websocket.Accept(w, r, options); failed != nil {
+	if s.conn, failed = websocket.Accept(&hijacker{w, s}, r, options); failed != nil {
 		b.cfg.Logger.Debug("no websocket", "remote", r.RemoteAddr, "error", failed)
 		return
 	}
@@ -224,6 +230,7 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if code != 0 {
 		b.cfg.Logger.Warn("a peer was refused", "certname", who.Certname, "type", clientType, "remote", r.RemoteAddr, "code", int(code), "reason", reason)
 		b.metrics.refused.WithLabelValues(label).Inc()
+		s.hurry()
 		_ = s.conn.Close(code, reason) // it is gone either way
 		return
 	}
@@ -249,12 +256,13 @@ func (b *Broker) enter(s *session, unknown error) (websocket.StatusCode, string,
 		b.peers[s.peer.Certname] = p
 	}
 	old := b.sessions[s.uri]
+	flood := !b.gives(s.peer.Certname) && p.charge(connectPrice, b.cfg.Rate, b.cfg.Burst, b.cfg.Now()) > 0
 	switch {
 	case !b.running:
 		return websocket.StatusInternalError, "The broker is not running.", "stopped"
 	case s.peer.Type == "server" || b.locals[s.uri] != nil:
 		return codeUnassociated, "Association unsuccessful.", "type"
-	case old == nil && (len(b.sessions) >= b.cfg.Sessions || p.sessions >= b.cfg.PerName):
+	case flood || old == nil && (len(b.sessions) >= b.cfg.Sessions || p.sessions >= b.cfg.PerName):
 		return websocket.StatusTryAgainLater, "Too many connections.", "limit"
 	}
 	if old != nil {
@@ -293,13 +301,7 @@ func (b *Broker) remove(s *session) {
 // the connection holds.
 func (b *Broker) Send(m *pcp.Message) error {
 	b.metrics.sent.WithLabelValues(typeLabel(m.Type)).Inc()
-	return b.deliver(m)
-}
-
-func (b *Broker) deliver(m *pcp.Message) error {
-	b.mu.RLock()
-	local, s := b.locals[m.Target], b.sessions[m.Target]
-	b.mu.RUnlock()
+	local, s := b.find(m.Target)
 	switch {
 	case local != nil:
 		local.Receive(m)
@@ -308,6 +310,13 @@ func (b *Broker) deliver(m *pcp.Message) error {
 		return ErrNotConnected
 	}
 	return s.send(m)
+}
+
+// find looks for who has a URI.
+func (b *Broker) find(uri string) (Local, *session) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.locals[uri], b.sessions[uri]
 }
 
 // Entry is one connection.

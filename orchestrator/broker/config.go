@@ -31,7 +31,7 @@ type Config struct {
 	MaxToPeer  int           // bytes of one message to a peer; default pcp.MaxToAgent
 	Budget     int64         // bytes of large messages that arrive at a time; default 8 × MaxMessage
 	Rate       int           // messages a second of one certname in the long run, 16 KiB counting as one; default 200
-	Burst      int           // and at once; default 2000
+	Burst      int           // and at once; below QueueLen, so that nobody fills another's queue alone; default 500
 	Sessions   int           // connections at a time; default 50 000
 	PerName    int           // connections of one certname at a time; default 8
 	QueueLen   int           // messages that wait for one peer; default 1000
@@ -41,6 +41,9 @@ type Config struct {
 	// Grace is how long a message may take in either direction, and one second
 	// more for each 256 KiB. Default 1 min.
 	Grace time.Duration
+	// Farewell is how long the end of a connection may take. Default 12 s: the
+	// close frame and its answer have 5 s each.
+	Farewell time.Duration
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -55,7 +58,7 @@ func (c *Config) applyDefaults() error {
 	orInt64(&c.Budget, 8*c.MaxMessage)
 	or(&c.MaxToPeer, pcp.MaxToAgent)
 	or(&c.Rate, 200)
-	or(&c.Burst, 2000)
+	or(&c.Burst, 500)
 	or(&c.Sessions, 50_000)
 	or(&c.PerName, 8)
 	or(&c.QueueLen, 1000)
@@ -63,6 +66,7 @@ func (c *Config) applyDefaults() error {
 	orTime(&c.Idle, 6*time.Minute)
 	orTime(&c.Ping, time.Minute)
 	orTime(&c.Grace, time.Minute)
+	orTime(&c.Farewell, 12*time.Second)
 	if c.Identify == nil {
 		c.Identify = VerifiedCertificate
 	}
@@ -74,6 +78,9 @@ func (c *Config) applyDefaults() error {
 	}
 	if c.Budget < 2*c.MaxMessage {
 		return errors.New("broker: the budget must be at least two messages of the largest size")
+	}
+	if c.Burst >= c.QueueLen {
+		return fmt.Errorf("broker: the burst must be less than the length of the queue, %d, and is %d", c.QueueLen, c.Burst)
 	}
 	return nil
 }

@@ -18,8 +18,9 @@
 //	1008  idle, or too slow to take what is sent to it
 //	1009  a message over the limit, or too many large ones at a time
 //	1011  the broker does not run, or a fault of its own
-//	1012  the certificate has been revoked
-//	1013  too many connections, in all or of this certname
+//	1012  the certificate has been revoked, or has expired
+//	1013  too many connections, in all or of this certname, or others send too
+//	      many large messages
 //	4000  superseded by another connection with the same URI
 //	4002  association unsuccessful: the type is server, or that of a peer in this process
 //	4003  no client certificate
@@ -41,8 +42,9 @@
 // Controllers are peers in this process and those whose certname
 // Config.Controllers holds. Everything else is answered with the error_message
 // "Message not authorized."; other answers are "Could not decode message",
-// "Message not authenticated.", "Multiple recipients no longer supported." and
-// "Not connected.". An error_message is never answered.
+// "Message not authenticated.", "Multiple recipients no longer supported.",
+// "Not connected." and "The target does not keep up.". An error_message is
+// never answered. pcp://<Name>/server is pcp:///server.
 //
 // # Inventory
 //
@@ -55,9 +57,13 @@
 //
 // Each session has one goroutine that reads. Another writes, and lives only
 // while something is to be written, from a queue that is bounded in messages and
-// bytes: a peer that does not take what it is sent is disconnected. Reading is
-// slowed down to a rate per certname, by messages and bytes. A message grows in
+// bytes. A peer that does not take what it is sent is disconnected: when a
+// message takes too long to write, or the queue is full for what the broker or
+// a peer in this process sends; what other peers send is refused instead.
+// Reading is slowed down to a rate per certname: connections, messages, pings,
+// bytes and reads from the network have their prices. A message grows in
 // memory as it arrives; beyond 64 KiB it takes from a budget that all
 // connections share, and of which one certname gets two messages' worth.
 // It has to keep arriving at some speed. A certname has a few sessions at most.
+// Ending a connection takes a dozen seconds at most, whatever the peer does.
 package broker

@@ -1,6 +1,10 @@
 package broker
 
 import (
+	"bufio"
+	"context"
+	"net"
+	"net/http"
 	"sync"
 	"time"
 )
@@ -37,13 +41,21 @@ func (p *peer) full(now time.Time) bool {
 	return p.held == 0 && now.Sub(p.at) > time.Minute
 }
 
-// pace holds the reader back when its peer sends too much. The connection's
-// own buffers then hold the peer back.
-func (s *session) pace(bytes int) error {
-	if s.b.gives(s.peer.Certname) {
+// Prices, in messages.
+const (
+	connectPrice  = 20       // of a connection
+	readPrice     = 1.0 / 64 // of one read from the network, however little it brings
+	bytesPerToken = 16 << 10
+)
+
+// pace takes the price of something that the peer sent, and holds the reader
+// back when the peer sends too much. The connection's own buffers then hold
+// the peer back.
+func (s *session) pace(price float64) error {
+	if s.limits == nil || s.b.gives(s.peer.Certname) {
 		return nil
 	}
-	wait := s.limits.charge(1+float64(bytes)/(16<<10), s.b.cfg.Rate, s.b.cfg.Burst, s.b.cfg.Now())
+	wait := s.limits.charge(price, s.b.cfg.Rate, s.b.cfg.Burst, s.b.cfg.Now())
 	if wait == 0 {
 		return nil
 	}
@@ -59,8 +71,45 @@ func (s *session) pace(bytes int) error {
 	}
 }
 
+// pingReceived tells whether a ping is answered. The websocket has five seconds
+// for a control frame; waits are nowhere near, as everything is paid at once.
+func (s *session) pingReceived(context.Context, []byte) bool {
+	s.live()
+	return s.pace(1) == nil
+}
+
+// hijacker has a session's connection paid for by the byte, below websockets
+// and above TLS: frames of any kind and size count.
+type hijacker struct {
+	http.ResponseWriter
+	s *session
+}
+
+// Hijack is http.Hijacker's.
+func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffers, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	h.s.raw = conn
+	return &paid{conn, h.s}, buffers, nil
+}
+
+// paid is a connection whose peer pays for what it sends.
+type paid struct {
+	net.Conn
+	s *session
+}
+
+func (p *paid) Read(into []byte) (int, error) {
+	n, err := p.Conn.Read(into)
+	_ = p.s.pace(readPrice + float64(n)/bytesPerToken) // an error: the session is over, and the reader finds out
+	return n, err
+}
+
 // take takes from the budget for a message that grows. It waits for others to
-// give back, but no peer gets more than two messages' worth: one that is moved
+// give back, though not for ever: many that wait for each other's shares would
+// go on waiting. No peer gets more than two messages' worth: one that is moved
 // to a bigger buffer.
 func (s *session) take(bytes int64) error {
 	s.limits.mu.Lock()
@@ -70,11 +119,16 @@ func (s *session) take(bytes int64) error {
 	}
 	s.limits.held += bytes
 	s.limits.mu.Unlock()
-	if s.b.budget.Acquire(s.ctx, bytes) != nil {
-		s.unhold(bytes)
+	ctx, cancel := context.WithTimeout(s.ctx, s.b.cfg.Grace)
+	defer cancel()
+	if s.b.budget.Acquire(ctx, bytes) == nil {
+		return nil
+	}
+	s.unhold(bytes)
+	if s.ctx.Err() != nil {
 		return errOver
 	}
-	return nil
+	return errCrowded
 }
 
 // giveBack returns what take took.

@@ -15,7 +15,7 @@ type metrics struct {
 	// refused connections, by reason: certificate, revoked, type, limit, stopped.
 	refused *prometheus.CounterVec
 	// closed connections, by reason: peer, lost, idle, slow, stalled, size,
-	// superseded, revoked, type, shutdown, panic.
+	// superseded, revoked, expired, type, shutdown, panic.
 	closed *prometheus.CounterVec
 	// received messages, by type.
 	received *prometheus.CounterVec
@@ -23,7 +23,7 @@ type metrics struct {
 	receivedBytes prometheus.Counter
 	// sent messages of peers in this process, by type.
 	sent *prometheus.CounterVec
-	// rejected messages, by reason: frame, sender, rules, multicast, absent, size.
+	// rejected messages, by reason: frame, sender, rules, multicast, absent, full, size.
 	rejected *prometheus.CounterVec
 	// held: times that a peer was held back because it sends too much.
 	held prometheus.Counter

@@ -17,6 +17,7 @@ const (
 	notAuthorized    = "Message not authorized."
 	multicast        = "Multiple recipients no longer supported."
 	notConnected     = "Not connected."
+	notKeepingUp     = "The target does not keep up."
 )
 
 // handle does what a frame asks for.
@@ -35,7 +36,7 @@ func (b *Broker) handle(s *session, kind websocket.MessageType, frame []byte) {
 	if m.Sender == "" {
 		m.Sender = s.uri
 	}
-	if m.Target == "" {
+	if m.Target == "" || m.Target == b.URI() {
 		m.Target = pcp.Server
 	}
 	if why, label := b.refusal(s, m); why != "" {
@@ -62,12 +63,28 @@ func (b *Broker) handle(s *session, kind websocket.MessageType, frame []byte) {
 	}
 }
 
+// forward hands a message on. A target whose queue is full is not evicted for
+// it: others must not be able to have a peer disconnected. Its own writer does
+// that when it no longer reads.
 func (b *Broker) forward(s *session, m *pcp.Message) {
-	switch err := b.deliver(m); {
+	local, target := b.find(m.Target)
+	if local != nil {
+		local.Receive(m)
+		return
+	}
+	err := ErrNotConnected
+	if target != nil {
+		err = target.enqueue(m)
+	}
+	switch {
+	case err == nil:
 	case errors.Is(err, ErrNotConnected):
 		b.metrics.rejected.WithLabelValues("absent").Inc()
 		b.reject(s, m, notConnected)
-	case err != nil:
+	case errors.Is(err, errFull):
+		b.metrics.rejected.WithLabelValues("full").Inc()
+		b.reject(s, m, notKeepingUp)
+	default:
 		b.metrics.rejected.WithLabelValues("size").Inc()
 		b.reject(s, m, err.Error())
 	}

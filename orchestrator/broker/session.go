@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -25,8 +26,10 @@ type session struct {
 	chains  [][]*x509.Certificate
 	remote  string
 	since   time.Time
+	expires time.Time // the certificate; zero: never
 	conn    *websocket.Conn
-	limits  *peer           // shared with other sessions of the certname
+	raw     net.Conn        // below conn
+	limits  *peer           // shared with other sessions of the certname; nil before enter
 	ctx     context.Context // ends when the session does
 	cancel  context.CancelFunc
 
@@ -46,6 +49,9 @@ func newSession(b *Broker, v pcp.Version, peer pcp.URI, chains [][]*x509.Certifi
 	s := &session{b: b, version: v, peer: peer, uri: peer.String(), chains: chains, remote: remote, since: now}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.last.Store(now.UnixNano())
+	if len(chains) > 0 {
+		s.expires = chains[0][0].NotAfter
+	}
 	return s
 }
 
@@ -77,16 +83,21 @@ func (s *session) run() {
 	}
 }
 
+// closeCode matters only if the peer is still there: it sent what is no frame,
+// or too much.
 func closeCode(err error) websocket.StatusCode {
-	if errors.Is(err, errHoarding) {
+	switch {
+	case errors.Is(err, errHoarding):
 		return websocket.StatusMessageTooBig
+	case errors.Is(err, errCrowded):
+		return websocket.StatusTryAgainLater
 	}
-	return websocket.StatusNormalClosure
+	return websocket.StatusProtocolError
 }
 
 func reasonLabel(err error) string {
 	switch {
-	case errors.Is(err, errHoarding), errors.Is(err, websocket.ErrMessageTooBig):
+	case errors.Is(err, errHoarding), errors.Is(err, errCrowded), errors.Is(err, websocket.ErrMessageTooBig):
 		return "size"
 	case websocket.CloseStatus(err) != -1:
 		return "peer"
@@ -111,7 +122,7 @@ func (s *session) readOne() error {
 	}
 	s.b.metrics.receivedBytes.Add(float64(len(frame)))
 	s.b.handle(s, kind, frame)
-	return s.pace(len(frame))
+	return s.pace(1)
 }
 
 // shut ends the session with a close frame, where the peer still reads. It does
@@ -147,8 +158,15 @@ func (s *session) end(label string, closeConn func()) {
 	s.closed = true
 	s.queue, s.queued = nil, 0
 	s.cancel()
+	s.hurry()
 	s.b.metrics.closed.WithLabelValues(label).Inc()
 	s.b.background(closeConn)
+}
+
+// hurry ends the connection soon, whatever the peer does: a close handshake
+// would wait for the rest of a frame for ever.
+func (s *session) hurry() {
+	_ = s.raw.SetDeadline(time.Now().Add(s.b.cfg.Farewell)) // it fails when the connection is closed
 }
 
 // background runs f and has Run wait for it. Callers make sure that Run has not
@@ -161,9 +179,23 @@ func (b *Broker) background(f func()) {
 	}()
 }
 
+// errFull: too much waits for the peer.
+var errFull = errors.New("the queue is full")
+
 // send queues a message. It never waits; a peer that has let too much queue up
 // is disconnected.
 func (s *session) send(m *pcp.Message) error {
+	err := s.enqueue(m)
+	if errors.Is(err, errFull) {
+		s.b.cfg.Logger.Warn("a peer does not take what it is sent; disconnecting it", "uri", s.uri)
+		s.drop("slow")
+		return ErrNotConnected
+	}
+	return err
+}
+
+// enqueue queues a message, or answers ErrNotConnected, ErrTooLarge, errFull.
+func (s *session) enqueue(m *pcp.Message) error {
 	frame, err := s.version.Encode(m)
 	if err != nil {
 		return err
@@ -172,15 +204,12 @@ func (s *session) send(m *pcp.Message) error {
 		return fmt.Errorf("%w: %d bytes, of at most %d", ErrTooLarge, len(frame), s.b.cfg.MaxToPeer)
 	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.closed {
-		s.mu.Unlock()
 		return ErrNotConnected
 	}
 	if n := len(s.queue); n >= s.b.cfg.QueueLen || n > 0 && s.queued+len(frame) > s.b.cfg.QueueBytes {
-		s.mu.Unlock()
-		s.b.cfg.Logger.Warn("a peer does not take what it is sent; disconnecting it", "uri", s.uri, "messages", n)
-		s.drop("slow")
-		return ErrNotConnected
+		return errFull
 	}
 	s.queue = append(s.queue, frame)
 	s.queued += len(frame)
@@ -188,7 +217,6 @@ func (s *session) send(m *pcp.Message) error {
 		s.busy = true
 		s.b.background(s.write)
 	}
-	s.mu.Unlock()
 	return nil
 }
 
@@ -252,11 +280,14 @@ func (s *session) ping() {
 // What ends a session from our side while it reads.
 var (
 	errHoarding = errors.New("too many large messages at a time")
+	errCrowded  = errors.New("others send too many large messages at a time")
 	errOver     = errors.New("the session is over")
 )
 
-// free is how much of a message is in memory without being counted.
-const free = 64 << 10
+const (
+	free = 64 << 10  // how much of a message is in memory without being counted
+	gulp = 256 << 10 // how much is read at a time: a look at the clock for each
+)
 
 // collect reads a message as it arrives, and answers how many bytes of the
 // budget it holds; the caller gives them back, also after an error.
@@ -274,7 +305,7 @@ func (s *session) collect(r io.Reader) (frame []byte, held int64, err error) {
 		}
 		start := time.Now()
 		stall.Reset(s.b.allowance(len(frame)) - took)
-		n, err := r.Read(frame[len(frame):cap(frame)])
+		n, err := r.Read(frame[len(frame):min(cap(frame), len(frame)+gulp)])
 		took += time.Since(start)
 		frame = frame[:len(frame)+n]
 		s.live()
