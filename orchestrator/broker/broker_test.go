@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
@@ -69,7 +70,7 @@ func TestPaths(t *testing.T) {
 
 // TestRefused: connections that are closed at once, with the code that tells why.
 func TestRefused(t *testing.T) {
-	s, _ := start(t, broker.Config{PerName: 2})
+	s, _ := start(t, broker.Config{PerName: 2, Farewell: 100 * time.Millisecond})
 	code := func(path, certname string) websocket.StatusCode { return s.Dial(t, path, certname).Closed() }
 	require.EqualValues(t, 4003, s.DialWith(t, "/pcp2/agent", nil, nil).Closed(), "no certificate")
 	require.EqualValues(t, 4002, code("/pcp2/server", "a.example.com"))
@@ -141,6 +142,7 @@ func TestAuthorization(t *testing.T) {
 		"agent": s.Dial(t, "/pcp2/agent", "a.example.com"), "old agent": s.Dial(t, "/pcp", "o.example.com"),
 		"boss": s.Dial(t, "/pcp2/tool", "boss.example.com"), "old boss": s.Dial(t, "/pcp/old", "boss.example.com"),
 	}
+	eventually(t, "all are there", func() bool { return len(s.Inventory()) == len(clients) })
 	const a, o, boss, oldBoss = "pcp://a.example.com/agent", "pcp://o.example.com/agent", "pcp://boss.example.com/tool", "pcp://boss.example.com/old"
 	responses := []string{pcp.BlockingResponse, pcp.NonBlockingResponse, pcp.ProvisionalResponse, pcp.RPCError, pcp.ErrorMessage}
 	requests := []string{pcp.BlockingRequest, pcp.NonBlockingRequest}

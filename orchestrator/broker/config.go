@@ -76,14 +76,18 @@ func (c *Config) applyDefaults() error {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.Budget < 2*c.MaxMessage {
-		return errors.New("broker: the budget must be at least two messages of the largest size")
+	if c.Budget < c.share() {
+		return fmt.Errorf("broker: the budget must be at least two messages of the largest size, %d bytes, and is %d", c.share(), c.Budget)
 	}
 	if c.Burst >= c.QueueLen {
 		return fmt.Errorf("broker: the burst must be less than the length of the queue, %d, and is %d", c.QueueLen, c.Burst)
 	}
 	return nil
 }
+
+// share is how much of the budget one certname gets: for one message that is
+// moved to a bigger buffer.
+func (c *Config) share() int64 { return 2 * (c.MaxMessage + spare) }
 
 func or(v *int, fallback int) {
 	if *v <= 0 {

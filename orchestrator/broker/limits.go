@@ -109,11 +109,10 @@ func (p *paid) Read(into []byte) (int, error) {
 
 // take takes from the budget for a message that grows. It waits for others to
 // give back, though not for ever: many that wait for each other's shares would
-// go on waiting. No peer gets more than two messages' worth: one that is moved
-// to a bigger buffer.
+// go on waiting.
 func (s *session) take(bytes int64) error {
 	s.limits.mu.Lock()
-	if s.limits.held+bytes > 2*s.b.cfg.MaxMessage {
+	if s.limits.held+bytes > s.b.cfg.share() {
 		s.limits.mu.Unlock()
 		return errHoarding
 	}

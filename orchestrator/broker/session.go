@@ -285,8 +285,9 @@ var (
 )
 
 const (
-	free = 64 << 10  // how much of a message is in memory without being counted
-	gulp = 256 << 10 // how much is read at a time: a look at the clock for each
+	spare = 512       // the least that a buffer grows, and what it begins with
+	free  = 64 << 10  // how much of a message is in memory without being counted
+	gulp  = 256 << 10 // how much is read at a time: a look at the clock for each
 )
 
 // collect reads a message as it arrives, and answers how many bytes of the
@@ -295,7 +296,7 @@ func (s *session) collect(r io.Reader) (frame []byte, held int64, err error) {
 	var took time.Duration // waiting for the peer; not for the budget
 	stall := time.AfterFunc(s.b.allowance(0), func() { s.drop("stalled") })
 	defer stall.Stop()
-	frame = make([]byte, 0, 512)
+	frame = make([]byte, 0, spare)
 	for {
 		if len(frame) == cap(frame) {
 			stall.Stop()
@@ -323,8 +324,8 @@ func (s *session) collect(r io.Reader) (frame []byte, held int64, err error) {
 // grow doubles a buffer. Above what is free it takes from the budget, for the
 // new buffer before it gives back the old one's share.
 func (s *session) grow(frame []byte, held int64) ([]byte, int64, error) {
-	bigger := min(2*int64(cap(frame)), s.b.cfg.MaxMessage+512)
-	bigger = max(bigger, int64(cap(frame))+512)
+	bigger := min(2*int64(cap(frame)), s.b.cfg.MaxMessage+spare)
+	bigger = max(bigger, int64(cap(frame))+spare)
 	if bigger > free {
 		if err := s.take(bigger); err != nil {
 			return nil, held, err
