@@ -48,13 +48,7 @@ func missing(kind query.Parent, id string) error {
 // handle answers one endpoint.
 func (q *Queries) handle(e endpoint) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if r.Method != http.MethodGet && r.Method != http.MethodPost {
-			return Textf(http.StatusBadRequest, "PuppetDB queries must be made via GET/POST")
-		}
-		if err := CheckAccept(r); err != nil {
-			return err
-		}
-		if err := CheckContentType(r); err != nil {
+		if err := admit(r); err != nil {
 			return err
 		}
 		req, err := q.request(r, e.params)
@@ -93,6 +87,17 @@ func (q *Queries) handle(e endpoint) func(http.ResponseWriter, *http.Request) er
 		}
 		return q.rows(r.Context(), w, req)
 	}
+}
+
+// admit checks what all queries have in common.
+func admit(r *http.Request) error {
+	if r.Method != http.MethodGet && r.Method != http.MethodPost {
+		return Textf(http.StatusBadRequest, "PuppetDB queries must be made via GET/POST")
+	}
+	if err := CheckAccept(r); err != nil {
+		return err
+	}
+	return CheckContentType(r)
 }
 
 // captures decodes the parts of the raw path: a title may hold a slash.

@@ -7,6 +7,7 @@ const (
 	anySegment  = `[\w%.~:-]*`
 	idSegment   = `[A-Za-z0-9._-]+`
 	v4          = "/pdb/query/v4"
+	extV1       = "/pdb/ext/v1"
 	factsTail   = "/facts"
 	nameTail    = "/{name:" + anySegment + "}"
 	valueTail   = "/{value:" + anySegment + "}"
@@ -39,6 +40,7 @@ func (q *Queries) Routes() []Route {
 	t.add("/package-inventory/{node:"+idSegment+"}", endpoint{entity: "package_inventory", filters: []string{"certname", "node"}}, "packages of a node")
 	t.add("/catalog-inputs", endpoint{entity: "catalog_inputs", active: true}, "what catalogs were compiled from")
 	t.add("/catalog-input-contents", endpoint{entity: "catalog_input_contents", active: true}, "the same, a row for each input")
+	t.extensions()
 	t.retired()
 	return t.routes
 }

@@ -20,6 +20,7 @@ import (
 type Engine struct {
 	cfg      Config
 	entities catalogue
+	extra    catalogue           // of routes
 	slots    *semaphore.Weighted // fair: first come, first served
 	metrics  *metrics
 }
@@ -46,7 +47,7 @@ func New(cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Engine{cfg: cfg, entities: newCatalogue(), slots: semaphore.NewWeighted(int64(cfg.MaxConcurrent)), metrics: m}, nil
+	return &Engine{cfg: cfg, entities: newCatalogue(), extra: extensions(), slots: semaphore.NewWeighted(int64(cfg.MaxConcurrent)), metrics: m}, nil
 }
 
 func (c *Config) defaults() error {
@@ -88,6 +89,9 @@ type answer interface {
 
 // answer finds out what a request asks for.
 func (e *Engine) answer(req *Request) (answer, error) {
+	if req.Overview != nil {
+		return &overview{e.cfg.Now().Add(-*req.Overview).UnixMilli()}, nil
+	}
 	o := req.Events
 	if o == nil {
 		p, err := e.plan(req)
@@ -143,7 +147,7 @@ func (e *Engine) plan(req *Request) (*plan, error) {
 	if err != nil {
 		return nil, &Error{Message: err.Error()}
 	}
-	r := &resolver{old: req.Events != nil && (req.Events.Distinct || req.Events.Aggregate), entities: e.entities, agents: !e.cfg.AllReportTypes, deadSince: e.cfg.Now().Add(-e.cfg.NodePurgeTTL).UnixMilli()}
+	r := &resolver{old: req.Events != nil && (req.Events.Distinct || req.Events.Aggregate), entities: e.entities, extra: e.extra[req.Entity], agents: !e.cfg.AllReportTypes, deadSince: e.cfg.Now().Add(-e.cfg.NodePurgeTTL).UnixMilli()}
 	p, err := r.resolve(req, q)
 	if err == nil && req.Only != "" {
 		p.only = true

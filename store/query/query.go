@@ -37,7 +37,7 @@ type Config struct {
 
 // Request is one query.
 type Request struct {
-	Entity string     // the route's entity (nodes, fact_contents, …); "": the query says it, as at the root
+	Entity string     // the route's entity (nodes, fact_contents, resource_graphs, …); "": the query says it, as at the root
 	Query  *ast.Value // the AST as JSON; nil: everything
 	// Restrict are filters that the route adds.
 	Restrict   []ast.Value
@@ -54,6 +54,10 @@ type Request struct {
 	PackageInventory bool // factsets gain package_inventory
 
 	Events *EventOptions // distinct resources, event counts
+
+	// Overview asks for one row that counts nodes by state, and for nothing else:
+	// nodes that have not reported for as long are unresponsive.
+	Overview *time.Duration
 }
 
 // Order is one sort key.

@@ -12,9 +12,10 @@ import (
 // upstream does; any other mistake ends it.
 type resolver struct {
 	entities  catalogue
-	agents    bool  // hide reports of plans
-	deadSince int64 // inactive nodes died after this time
-	old       bool  // as upstream's older compiler: nothing is unknown
+	extra     *Entity // of the route, when no query can name it
+	agents    bool    // hide reports of plans
+	deadSince int64   // inactive nodes died after this time
+	old       bool    // as upstream's older compiler: nothing is unknown
 	unknown   []string
 	hint      string // at what the first unknown field may have meant
 }
@@ -30,8 +31,10 @@ func (r *resolver) resolve(req *Request, q *ast.Query) (p *plan, err error) {
 			p, err = nil, e
 		}
 	}()
-	ent := r.entity(q.Entity)
-	ent = extended(ent, req)
+	ent := r.extra
+	if ent == nil {
+		ent = extended(r.entity(q.Entity), req)
+	}
 	r.outer(ent, req, q)
 	p = r.level(ent, q, true)
 	r.page(p, req.Paging)

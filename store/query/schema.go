@@ -21,9 +21,14 @@ type FieldInfo struct {
 }
 
 // Entities lists every entity by name, its fields in the order of rows.
-func Entities() []EntityInfo {
+func Entities() []EntityInfo { return newCatalogue().infos() }
+
+// Extensions lists the entities that only routes of their own answer for.
+func Extensions() []EntityInfo { return extensions().infos() }
+
+func (c catalogue) infos() []EntityInfo {
 	var out []EntityInfo
-	for _, e := range newCatalogue() {
+	for _, e := range c {
 		info := EntityInfo{Name: e.Name, Alias: e.Alias, Relations: e.Relations, Node: e.Node}
 		for _, f := range e.Fields {
 			info.Fields = append(info.Fields, FieldInfo{f.Name, f.Type, f.Queryable, f.Shown})

@@ -1,5 +1,6 @@
 // Package sqlfunc holds the SQL functions that a SQLite connection needs to
-// answer queries as PostgreSQL would. They are pure; NULL in gives NULL out.
+// answer queries as PostgreSQL would. They are pure; NULL in gives NULL out,
+// if not said otherwise.
 //
 //	pdb_regexp(pattern, text)      1 or 0: PostgreSQL's text ~ pattern (ARE)
 //	pdb_json_key(json)             BLOB; two keys compare as jsonb does (see Key)
@@ -9,6 +10,7 @@
 //	pdb_path_key(path)             BLOB; orders path arrays element by element, as text
 //	pdb_path_match(path, patterns) 1 or 0: the operator ~> (see PathMatcher)
 //	pdb_to_char(x, mask, kind)     to_char of a time (kind 't', x in ms) or of a number (kind 'n')
+//	pdb_resource_graph(cat, rep)   JSON array: resources of a catalog and of a report, joined (see ResourceGraph); NULL is the empty list
 //
 // JSON arguments are text that the store wrote: valid, canonical.
 package sqlfunc
@@ -82,6 +84,11 @@ func Register(conn *sqlite3.SQLiteConn) error {
 				return nil, err
 			}
 			return m.Match(path)
+		},
+		"pdb_resource_graph": func(catalog, report any) string {
+			c, _ := asText(catalog)
+			r, _ := asText(report)
+			return ResourceGraph(c, r)
 		},
 		"pdb_to_char": func(x any, mask, kind string) (any, error) { return ToChar(x, mask, kind) },
 	} {
