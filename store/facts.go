@@ -26,11 +26,12 @@ func (a *applier) facts(p *wireformat.Facts) (outcome.Result, error) {
 		return done, err
 	}
 	var hash, packagesHash string
-	if _, err := a.row("SELECT hash, packages_hash FROM factset WHERE node_id = ?1", []any{n.id}, &hash, &packagesHash); err != nil {
+	var sums []byte
+	if _, err := a.row("SELECT hash, packages_hash, sums FROM factset WHERE node_id = ?1", []any{n.id}, &hash, &packagesHash, &sums); err != nil {
 		return done, err
 	}
 	if hash != done.Hash {
-		if err := a.replaceValues(n.id, p.Values, hash == ""); err != nil {
+		if sums, err = a.replaceValues(n.id, p.Values, sums); err != nil {
 			return done, err
 		}
 	}
@@ -40,46 +41,69 @@ func (a *applier) facts(p *wireformat.Facts) (outcome.Result, error) {
 			return done, err
 		}
 	}
-	if err := a.exec(`INSERT INTO factset (node_id, environment_id, producer_id, timestamp, producer_timestamp, hash, packages_hash)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (node_id) DO UPDATE SET environment_id = excluded.environment_id,
+	if err := a.exec(`INSERT INTO factset (node_id, environment_id, producer_id, timestamp, producer_timestamp, hash, packages_hash, sums)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (node_id) DO UPDATE SET environment_id = excluded.environment_id,
 		producer_id = excluded.producer_id, timestamp = excluded.timestamp, producer_timestamp = excluded.producer_timestamp,
-		hash = excluded.hash, packages_hash = excluded.packages_hash`,
-		n.id, environment, producer, ms(a.received), ms(p.ProducerTimestamp), done.Hash, newPackages); err != nil {
+		hash = excluded.hash, packages_hash = excluded.packages_hash, sums = excluded.sums`,
+		n.id, environment, producer, ms(a.received), ms(p.ProducerTimestamp), done.Hash, newPackages, sums); err != nil {
 		return done, err
 	}
 	return done, a.exec(`UPDATE node SET facts_timestamp = ?2, facts_producer_timestamp = ?3, facts_environment_id = ?4
 		WHERE id = ?1`, n.id, ms(a.received), ms(p.ProducerTimestamp), environment)
 }
 
-// replaceValues makes the node's facts equal to values.
-func (a *applier) replaceValues(node int64, values []wireformat.Fact, isNew bool) error {
-	stored := map[string]wireformat.JSON{}
-	if !isNew {
-		err := a.rows("SELECT n.name, f.value FROM fact f JOIN fact_name n ON n.id = f.name_id WHERE f.node_id = ?1", []any{node},
-			func(scan func(...any) error) error {
-				var name string
-				var value []byte
-				if err := scan(&name, &value); err != nil {
-					return err
-				}
-				stored[name] = value
-				return nil
-			})
-		if err != nil {
-			return err
+// replaceValues makes the node's facts equal to values. sums are those of what
+// is stored; it answers those of values. What the sums show to be unchanged is
+// not even read.
+func (a *applier) replaceValues(node int64, values []wireformat.Fact, sums []byte) ([]byte, error) {
+	changed, unmatched, sums := diffSums(sums, values)
+	for _, i := range changed {
+		f := values[i]
+		var old []byte
+		known := false
+		if unmatched > 0 {
+			id, err := a.factName(f.Name)
+			if err != nil {
+				return nil, err
+			}
+			if known, err = a.row("SELECT value FROM fact WHERE node_id = ?1 AND name_id = ?2", []any{node, id}, &old); err != nil {
+				return nil, err
+			}
 		}
-	}
-	for _, f := range values {
-		old, known := stored[f.Name]
-		delete(stored, f.Name)
-		if known && string(old) == string(f.Value) {
-			continue
+		if known {
+			unmatched--
 		}
 		if err := a.replaceValue(node, f.Name, old, f.Value); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	for name, old := range stored {
+	if unmatched == 0 {
+		return sums, nil
+	}
+	return sums, a.deleteOtherFacts(node, values)
+}
+
+// deleteOtherFacts deletes the facts whose names are not among values.
+func (a *applier) deleteOtherFacts(node int64, values []wireformat.Fact) error {
+	keep := make(map[string]bool, len(values))
+	for _, f := range values {
+		keep[f.Name] = true
+	}
+	gone := map[string]wireformat.JSON{}
+	err := a.rows("SELECT n.name, f.value FROM fact f JOIN fact_name n ON n.id = f.name_id WHERE f.node_id = ?1", []any{node},
+		func(scan func(...any) error) error {
+			var name string
+			var value []byte
+			err := scan(&name, &value)
+			if !keep[name] {
+				gone[name] = value
+			}
+			return err
+		})
+	if err != nil {
+		return err
+	}
+	for name, old := range gone {
 		if err := a.replaceValue(node, name, old, nil); err != nil {
 			return err
 		}

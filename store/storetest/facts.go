@@ -1,7 +1,11 @@
 package storetest
 
 import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -27,6 +31,29 @@ func testFacts(t *testing.T, open Open) {
 		b.facts(outcome.Processed, "a", Day(91), `"same":{"k":1,"l":2},"changed":{"k":3,"m":4},"type":1,"new":[1]`)
 		require.Equal(t, []string{"changed#~k=3", "changed#~m=4", "new#~0=1", "same#~k=1", "same#~l=2", "type=1"}, b.rows(leaves))
 		require.Equal(t, 4, b.count("fact"))
+	})
+	t.Run("any set follows any other", func(t *testing.T) {
+		random := rand.New(rand.NewPCG(7, 7))
+		b := start(t, open, nil)
+		for n := range 60 {
+			members := ""
+			for name := range 8 {
+				switch v := random.IntN(5); v {
+				case 0: // no such fact
+				case 1:
+					members += fmt.Sprintf(`"f%d":{"a":%d,"b":[1,%d]},`, name, random.IntN(2), random.IntN(2))
+				default:
+					members += fmt.Sprintf(`"f%d":%d,`, name, v)
+				}
+			}
+			members = strings.TrimSuffix(members, ",")
+			b.facts(outcome.Processed, "a", Day(30).Add(time.Duration(n)*time.Minute), members)
+			fresh := start(t, open, nil)
+			fresh.facts(outcome.Processed, "a", Day(30), members)
+			for _, query := range []string{leaves, "SELECT n.name || f.value FROM fact f JOIN fact_name n ON n.id = f.name_id ORDER BY 1", "SELECT hex(sums) FROM factset"} {
+				require.Equal(t, fresh.rows(query), b.rows(query), members)
+			}
+		}
 	})
 	for _, tt := range []struct {
 		name   string

@@ -74,7 +74,8 @@ CREATE TABLE factset (
   timestamp          INTEGER NOT NULL, -- received
   producer_timestamp INTEGER NOT NULL,
   hash               TEXT NOT NULL,
-  packages_hash      TEXT NOT NULL -- of the node's packages; '' for none
+  packages_hash      TEXT NOT NULL, -- of the node's packages; '' for none
+  sums               BLOB NOT NULL  -- of the facts, 8 bytes each: see factsums.go
 ) STRICT;
 CREATE INDEX factset_hash ON factset (hash);
 
