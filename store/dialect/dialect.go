@@ -18,6 +18,12 @@ const (
 	Data
 )
 
+// Table is a table with the names of its indexes.
+type Table struct {
+	Name    string
+	Indexes []string
+}
+
 // Dialect is one kind of database.
 type Dialect interface {
 	// Writer is a pool of one connection that may write.
@@ -31,6 +37,11 @@ type Dialect interface {
 	Fault(err error) Fault
 	// Sizes are the bytes that the database takes on disk, by part.
 	Sizes(ctx context.Context) map[string]int64
+	// Tables are all tables with their indexes, by name.
+	Tables(ctx context.Context, conn *sql.Conn) ([]Table, error)
+	// FreeBytes are those of the database's file that hold nothing any more and
+	// are used again before the file grows.
+	FreeBytes(ctx context.Context, conn *sql.Conn) (int64, error)
 	// LogBytes is the size of the log of changes that Sizes calls wal. Cheap.
 	LogBytes(ctx context.Context) int64
 	// CopyLog brings what the log holds into the database as far as those who

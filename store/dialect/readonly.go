@@ -43,7 +43,7 @@ func OpenSQLiteReadOnly(ctx context.Context, cfg SQLiteConfig) (*sql.DB, error) 
 }
 
 func openReadOnly(ctx context.Context, cfg SQLiteConfig, options url.Values) (*sql.DB, error) {
-	db := sql.OpenDB(connector{dsn: dsn(cfg.Path, options), pragmas: []string{"PRAGMA temp_store = MEMORY"}})
+	db := sql.OpenDB(connector{dsn: dsn(cfg.Path, options), pragmas: []string{readerTemp}})
 	db.SetMaxOpenConns(cfg.Readers)
 	db.SetMaxIdleConns(cfg.Readers)
 	var tables int

@@ -45,6 +45,9 @@ func OpenSQLite(cfg SQLiteConfig) (Dialect, error) {
 	if cfg.LogBytes <= 0 {
 		cfg.LogBytes = 64 << 20
 	}
+	// temp_store: a command's savepoint keeps its journal in memory, where it
+	// costs no files; it is bounded by what the command changes.
+	//
 	// synchronous=FULL: a commit that returned has been synced, and the queue
 	// deletes a command's file right after. The WAL shrinks back to
 	// journal_size_limit; checkpoints run every 2000 pages.
@@ -55,7 +58,7 @@ func OpenSQLite(cfg SQLiteConfig) (Dialect, error) {
 	read := connector{dsn: dsn(cfg.Path, url.Values{
 		"_busy_timeout": {"5000"}, "_query_only": {"true"},
 		"_cache_size": {fmt.Sprint(-max(cfg.CacheBytes/1024/cfg.Readers, 1024))},
-	}), pragmas: []string{"PRAGMA temp_store = MEMORY"}}
+	}), pragmas: []string{readerTemp}}
 	d := &sqlite{path: cfg.Path, write: write, writer: sql.OpenDB(write), reader: sql.OpenDB(read)}
 	d.writer.SetMaxOpenConns(1)
 	d.reader.SetMaxOpenConns(cfg.Readers)
@@ -66,6 +69,12 @@ func OpenSQLite(cfg SQLiteConfig) (Dialect, error) {
 	}
 	return d, nil
 }
+
+// readerTemp lets queries sort and group in temporary files once that outgrows
+// the page cache: their size is that of the data, and memory is bounded.
+// SQLite puts the files where SQLITE_TMPDIR or TMPDIR says, else in /var/tmp or
+// /tmp, and removes their names at once.
+const readerTemp = "PRAGMA temp_store = FILE"
 
 func dsn(path string, options url.Values) string {
 	escaped := (&url.URL{Path: path}).EscapedPath()
@@ -121,6 +130,38 @@ func (d *sqlite) Sizes(context.Context) map[string]int64 {
 		}
 	}
 	return sizes
+}
+
+func (d *sqlite) Tables(ctx context.Context, conn *sql.Conn) ([]Table, error) {
+	rows, err := conn.QueryContext(ctx, `SELECT t.name, coalesce(i.name, '') FROM sqlite_schema t LEFT JOIN sqlite_schema i ON i.type = 'index' AND i.tbl_name = t.name
+		WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite%' ORDER BY 1, 2`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var tables []Table
+	for rows.Next() {
+		var table, index string
+		if err := rows.Scan(&table, &index); err != nil {
+			return nil, err
+		}
+		if len(tables) == 0 || tables[len(tables)-1].Name != table {
+			tables = append(tables, Table{Name: table})
+		}
+		if index != "" {
+			last := &tables[len(tables)-1]
+			last.Indexes = append(last.Indexes, index)
+		}
+	}
+	return tables, rows.Err()
+}
+
+func (d *sqlite) FreeBytes(ctx context.Context, conn *sql.Conn) (int64, error) {
+	var pages, size int64
+	if err := conn.QueryRowContext(ctx, "SELECT freelist_count, page_size FROM pragma_freelist_count, pragma_page_size").Scan(&pages, &size); err != nil {
+		return 0, err
+	}
+	return pages * size, nil
 }
 
 func (d *sqlite) LogBytes(context.Context) int64 {
