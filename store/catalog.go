@@ -27,6 +27,7 @@ func (a *applier) catalog(p *wireformat.Catalog) (outcome.Result, error) {
 		return done, err
 	}
 	var hash string
+	var resources any // how many; nil: as before
 	if _, err := a.row("SELECT hash FROM catalog WHERE node_id = ?1", []any{n.id}, &hash); err != nil {
 		return done, err
 	}
@@ -41,18 +42,19 @@ func (a *applier) catalog(p *wireformat.Catalog) (outcome.Result, error) {
 		if err != nil {
 			return done, err
 		}
+		resources = len(refs)
 		if err := a.replaceEdges(n.id, p.Edges, refs, hash == ""); err != nil {
 			return done, err
 		}
 	}
 	if err := a.exec(`INSERT INTO catalog (node_id, hash, version, transaction_uuid, catalog_uuid, code_id, job_id, environment_id,
-		producer_id, producer_timestamp, timestamp) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+		producer_id, producer_timestamp, timestamp, resource_count) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, coalesce(?12, 0))
 		ON CONFLICT (node_id) DO UPDATE SET hash = excluded.hash, version = excluded.version,
 		transaction_uuid = excluded.transaction_uuid, catalog_uuid = excluded.catalog_uuid, code_id = excluded.code_id,
 		job_id = excluded.job_id, environment_id = excluded.environment_id, producer_id = excluded.producer_id,
-		producer_timestamp = excluded.producer_timestamp, timestamp = excluded.timestamp`,
+		producer_timestamp = excluded.producer_timestamp, timestamp = excluded.timestamp, resource_count = coalesce(?12, resource_count)`,
 		n.id, p.Hash, p.Version, p.TransactionUUID, p.CatalogUUID, p.CodeID, p.JobID, environment, producer,
-		ms(p.ProducerTimestamp), ms(a.received)); err != nil {
+		ms(p.ProducerTimestamp), ms(a.received), resources); err != nil {
 		return done, err
 	}
 	return done, a.exec(`UPDATE node SET catalog_timestamp = ?2, catalog_producer_timestamp = ?3, catalog_environment_id = ?4

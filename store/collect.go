@@ -60,6 +60,9 @@ func collectables(op string) []collectable {
 // collect deletes unused dictionary rows. Which are unused is found out beside
 // the writer, which may take some of them into use meanwhile: it notes those.
 func (s *Store) collect(ctx context.Context, op string) error {
+	if op == GCCatalogs {
+		defer s.population.bodiesDeleted()
+	}
 	for _, c := range collectables(op) {
 		if err := s.collectOne(ctx, op, c); err != nil {
 			return fmt.Errorf("%s: %w", op, err)

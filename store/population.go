@@ -15,35 +15,73 @@ type Population struct {
 	DuplicateResources                    float64 // share of resources that are equal to another's, 0 to 1
 }
 
+// populationCache is what is known of the population.
 type populationCache struct {
 	mu   sync.Mutex
 	at   time.Time
 	last Population
+
+	bodies counted
 }
 
-// Population counts nodes and resources.
+// counted is a count of a table's rows and the highest id at that time. Ids
+// rise by one with each row, so that the count of a table of which only garbage
+// collection deletes is known without reading it, until that has run.
+type counted struct{ rows, highest int64 }
+
+// Population counts nodes and resources, from a row for each node. Only the
+// first call after a start, or after a collection of catalogs' garbage, reads
+// an index of the resources' bodies.
 func (s *Store) Population(ctx context.Context) (Population, error) {
-	s.population.mu.Lock()
-	defer s.population.mu.Unlock()
-	if now := s.cfg.Now(); s.population.at.IsZero() || now.Sub(s.population.at) > time.Minute {
-		var p Population
-		var bodies int64
-		err := s.ReadTx(ctx, func(ctx context.Context, conn *sql.Conn) error {
-			return conn.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM node WHERE deactivated IS NULL AND expired IS NULL),
-				(SELECT count(*) FROM node WHERE deactivated IS NOT NULL OR expired IS NOT NULL),
-				(SELECT count(*) FROM resource r JOIN node n ON n.id = r.node_id AND n.deactivated IS NULL AND n.expired IS NULL),
-				(SELECT count(*) FROM resource_body)`).Scan(&p.ActiveNodes, &p.InactiveNodes, &p.Resources, &bodies)
-		})
-		if err != nil {
-			return Population{}, fmt.Errorf("count the population: %w", err)
-		}
-		if p.ActiveNodes > 0 {
-			p.ResourcesPerNode = float64(p.Resources) / float64(p.ActiveNodes)
-		}
-		if p.Resources > 0 {
-			p.DuplicateResources = max(0, float64(p.Resources-bodies)/float64(p.Resources))
-		}
-		s.population.at, s.population.last = now, p
+	c := &s.population
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := s.cfg.Now()
+	if !c.at.IsZero() && now.Sub(c.at) <= time.Minute {
+		return c.last, nil
 	}
-	return s.population.last, nil
+	var p Population
+	var bodies int64
+	err := s.ReadTx(ctx, func(ctx context.Context, conn *sql.Conn) (err error) {
+		if bodies, err = c.countBodies(ctx, conn); err != nil {
+			return err
+		}
+		return conn.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM node WHERE deactivated IS NULL AND expired IS NULL),
+			(SELECT count(*) FROM node WHERE deactivated IS NOT NULL OR expired IS NOT NULL),
+			(SELECT coalesce(sum(c.resource_count), 0) FROM catalog c JOIN node n ON n.id = c.node_id
+				WHERE n.deactivated IS NULL AND n.expired IS NULL)`).Scan(&p.ActiveNodes, &p.InactiveNodes, &p.Resources)
+	})
+	if err != nil {
+		return Population{}, fmt.Errorf("count the population: %w", err)
+	}
+	if p.ActiveNodes > 0 {
+		p.ResourcesPerNode = float64(p.Resources) / float64(p.ActiveNodes)
+	}
+	if p.Resources > 0 {
+		p.DuplicateResources = max(0, float64(p.Resources-bodies)/float64(p.Resources))
+	}
+	c.at, c.last = now, p
+	return p, nil
+}
+
+// countBodies counts different resources. c.mu is held.
+func (c *populationCache) countBodies(ctx context.Context, conn *sql.Conn) (int64, error) {
+	var highest int64
+	if err := conn.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM resource_body").Scan(&highest); err != nil {
+		return 0, err
+	}
+	if c.bodies.highest == 0 {
+		if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM resource_body").Scan(&c.bodies.rows); err != nil {
+			return 0, err
+		}
+		c.bodies.highest = highest
+	}
+	return c.bodies.rows + highest - c.bodies.highest, nil
+}
+
+// bodiesDeleted makes the next one who asks count anew.
+func (c *populationCache) bodiesDeleted() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.bodies = counted{}
 }

@@ -102,7 +102,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s := &Store{cfg: cfg, db: db, readers: newReaders(db.Reader(), db.Reader().Stats().MaxOpenConnections/2), log: cfg.Logger,
 		mu: newFairLock(), reportNotes: make(chan struct{}, 1), walGrew: make(chan struct{}, 1)}
 	s.metrics = newStoreMetrics(cfg.Registerer, s)
-	if s.writer, err = newWriter(ctx, db, cfg.Names); err != nil {
+	if s.writer, err = newWriter(ctx, db, cfg); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return s, nil
@@ -115,14 +115,6 @@ func (s *Store) Close() error {
 	return errors.Join(s.writer.close(), s.db.Close())
 }
 
-// Probe tells whether the database can be written to: it takes the write lock
-// and lets it go.
-func (s *Store) Probe(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.writer.transaction(ctx, func() error { return nil })
-}
-
 // ReadTx runs fn on one read-only connection, in one snapshot. Who waits for a
 // connection is served in order of arrival.
 func (s *Store) ReadTx(ctx context.Context, fn func(ctx context.Context, conn *sql.Conn) error) error {
@@ -130,11 +122,3 @@ func (s *Store) ReadTx(ctx context.Context, fn func(ctx context.Context, conn *s
 }
 
 func ms(t time.Time) int64 { return t.UnixMilli() }
-
-// ProbeRead tells whether the database answers.
-func (s *Store) ProbeRead(ctx context.Context) error {
-	return s.ReadTx(ctx, func(ctx context.Context, conn *sql.Conn) error {
-		var one int
-		return conn.QueryRowContext(ctx, "SELECT 1").Scan(&one)
-	})
-}

@@ -28,14 +28,14 @@ func (s *Store) SummaryStats(ctx context.Context) (map[string]any, error) {
 		read  func(ctx context.Context, conn *sql.Conn, query string) (any, error)
 		query string
 	}{
-		"table_usage":               {s.tableUsage, ""},
-		"node_activity":             {activeNodes, "SELECT deactivated IS NULL AND expired IS NULL, count(*) FROM node GROUP BY 1 ORDER BY 1"},
+		"table_usage":   {s.tableUsage, ""},
+		"node_activity": {activeNodes, "SELECT deactivated IS NULL AND expired IS NULL, count(*) FROM node GROUP BY 1 ORDER BY 1"},
 		"fact_path_counts_by_depth": {depths, `SELECT depth, count(*) FROM
 			(SELECT depth FROM fact_path UNION ALL SELECT 0 FROM (SELECT DISTINCT name_id FROM fact_path WHERE depth > 0)) GROUP BY depth ORDER BY depth`},
-		"report_metric_size_dist":   {distribution, "SELECT length(metrics) FROM report_body WHERE metrics IS NOT NULL"},
-		"report_log_size_dist":      {distribution, "SELECT length(logs) FROM report_body WHERE logs IS NOT NULL"},
-		"num_resources_per_node":    {distribution, "SELECT count(*) FROM resource GROUP BY node_id"},
-		"num_resources_per_file":    {distribution, "SELECT count(*) FROM resource WHERE file_id IS NOT NULL GROUP BY file_id"},
+		"report_metric_size_dist": {distribution, "SELECT length(metrics) FROM report_body WHERE metrics IS NOT NULL"},
+		"report_log_size_dist":    {distribution, "SELECT length(logs) FROM report_body WHERE logs IS NOT NULL"},
+		"num_resources_per_node":  {distribution, "SELECT count(*) FROM resource GROUP BY node_id"},
+		"num_resources_per_file":  {distribution, "SELECT count(*) FROM resource WHERE file_id IS NOT NULL GROUP BY file_id"},
 		"file_resources_per_catalog": {distribution,
 			"SELECT count(*) FROM resource r JOIN resource_ref f ON f.id = r.ref_id WHERE f.type = 'File' GROUP BY r.node_id"},
 		"file_resources_per_catalog_with_source": {distribution, `SELECT count(*) FROM resource r JOIN resource_ref f ON f.id = r.ref_id

@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"time"
 
 	"dalang/store/dialect"
 )
@@ -19,10 +20,12 @@ type writer struct {
 	stmts map[string]*sql.Stmt
 	names names
 	noted bool // reports were noted for jobs, and nobody has been told
+	now   func() time.Time
+	last  *writeResult // whether the last transaction could begin and be committed; anybody may ask
 }
 
-func newWriter(ctx context.Context, db dialect.Dialect, remembered int) (*writer, error) {
-	w := &writer{db: db, stmts: map[string]*sql.Stmt{}, names: newNames(remembered)}
+func newWriter(ctx context.Context, db dialect.Dialect, cfg Config) (*writer, error) {
+	w := &writer{db: db, stmts: map[string]*sql.Stmt{}, names: newNames(cfg.Names), now: cfg.Now, last: &writeResult{}}
 	return w, w.connect(ctx)
 }
 
@@ -59,6 +62,7 @@ func (w *writer) close() error {
 // transaction runs fn in one write transaction; an error of fn undoes it all.
 func (w *writer) transaction(ctx context.Context, fn func() error) (err error) {
 	if err := w.connected(ctx); err != nil {
+		w.last.set(w.now(), err)
 		return err
 	}
 	// What was begun is finished: a context that ends in between must not
@@ -68,7 +72,9 @@ func (w *writer) transaction(ctx context.Context, fn func() error) (err error) {
 		return err
 	}
 	if _, err := w.conn.ExecContext(w.ctx, "BEGIN IMMEDIATE"); err != nil {
-		return w.broken(fmt.Errorf("begin: %w", err))
+		err = w.broken(fmt.Errorf("begin: %w", err))
+		w.last.set(w.now(), err)
+		return err
 	}
 	committed := false
 	defer func() {
@@ -83,9 +89,12 @@ func (w *writer) transaction(ctx context.Context, fn func() error) (err error) {
 		return err
 	}
 	if _, err := w.conn.ExecContext(w.ctx, "COMMIT"); err != nil {
-		return fmt.Errorf("commit: %w", err)
+		err = fmt.Errorf("commit: %w", err)
+		w.last.set(w.now(), err)
+		return err
 	}
 	committed = true
+	w.last.set(w.now(), nil)
 	return nil
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 
 	"dalang/server/pdb"
@@ -37,12 +36,13 @@ func (a *app) population(ctx context.Context) (pdb.Population, error) {
 	return pdb.Population(p), err
 }
 
-// readable tells whether the database answers queries.
-func (a *app) readable(ctx context.Context) error {
-	return a.store.ReadTx(ctx, func(ctx context.Context, conn *sql.Conn) error {
-		var one int
-		return conn.QueryRowContext(ctx, "SELECT 1").Scan(&one)
-	})
+// writable tells whether the database takes changes: commands find out when
+// there are any, the store tries when there are none.
+func (a *app) writable(ctx context.Context) error {
+	if err := a.processor.StoreErr(); err != nil {
+		return err
+	}
+	return a.store.Writable(ctx)
 }
 
 // alerts are what an operator should know.

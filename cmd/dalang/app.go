@@ -348,9 +348,8 @@ func (a *app) mount() error {
 		Admin: pdb.NewAdmin(janitor{a.store}, "", a.log),
 		Meta:  pdb.NewMeta("", nil),
 		Status: pdb.NewStatus(pdb.StatusConfig{
-			Maintenance: a.maintenance, QueueDepth: a.processor.Depth, ReadDB: a.readable,
-			WriteDB: func(context.Context) error { return a.processor.StoreErr() },
-			Alerts:  a.alerts, More: services(a.orchestration), Started: a.started,
+			Maintenance: a.maintenance, QueueDepth: a.processor.Depth, ReadDB: a.store.ProbeRead, WriteDB: a.writable,
+			Alerts: a.alerts, More: services(a.orchestration), Started: a.started,
 		}),
 		Metrics: a.metrics,
 		More: []server.Router{
