@@ -164,7 +164,9 @@ func (q *Queries) request(r *http.Request, allowed params) (*request, error) {
 		req.Explain = true
 	}
 	if req.Events, err = eventOptions(g); err == nil && slices.Contains(allowed, "summarize_by") {
-		err = countOptions(g, req)
+		if err = countOptions(g, req); err == nil {
+			req.Events.Totals = readsTotals(r.Header)
+		}
 	}
 	return req, err
 }
@@ -337,4 +339,12 @@ func countOptions(g given, req *request) error {
 	}
 	req.Events.CountsFilter = &filter
 	return nil
+}
+
+// readsTotals tells whether a client reads the counters of event counts that
+// a build without corrective changes has, and would take their absence for
+// zero: pypuppetdb, and puppetboard, which is built on it. Of these only
+// puppetboard names itself; but no other client sends this Accept-Charset.
+func readsTotals(h http.Header) bool {
+	return strings.HasPrefix(h.Get("User-Agent"), "puppetboard/") || strings.EqualFold(h.Get("Accept-Charset"), "utf-8")
 }

@@ -22,6 +22,9 @@ type EventOptions struct {
 	CountBy      string // resource (or "") counts events, certname nodes
 	CountsFilter *ast.Value
 	Aggregate    bool // one row for each of SummarizeBy, which counts subjects
+	// Totals adds successes and noops, the counters of a build that stores no
+	// corrective changes, to those that Dalang splits in two.
+	Totals bool
 }
 
 // checkOld refuses what the routes that upstream still compiles with its older
@@ -77,6 +80,7 @@ type counts struct {
 	events    *plan
 	by        []string
 	byNode    bool
+	counters  []counter
 	filter    *countsFilter
 	order     []Order
 	limit     *int64
@@ -92,18 +96,22 @@ type countsFilter struct {
 // counter is one of the numbers of event counts.
 type counter struct{ name, test string }
 
-func counters() []counter {
-	return []counter{
+func counters(totals bool) []counter {
+	list := []counter{
 		{"failures", "s = 'failure'"}, {"skips", "s = 'skipped'"},
 		{"intentional_successes", "s = 'success' AND cc IS NOT 1"}, {"corrective_successes", "s = 'success' AND cc IS 1"},
 		{"intentional_noops", "s = 'noop' AND cc IS NOT 1"}, {"corrective_noops", "s = 'noop' AND cc IS 1"},
 	}
+	if totals {
+		list = append(list, counter{"successes", "s = 'success'"}, counter{"noops", "s = 'noop'"})
+	}
+	return list
 }
 
-func counterNames() []string {
+func (c *counts) counterNames() []string {
 	var out []string
-	for _, c := range counters() {
-		out = append(out, c.name)
+	for _, k := range c.counters {
+		out = append(out, k.name)
 	}
 	return out
 }
@@ -123,7 +131,8 @@ func subject(by string) (names, cols []string, json string) {
 
 // newCounts checks the options and makes the answer.
 func newCounts(events *plan, o *EventOptions, pg Paging) (*counts, error) {
-	c := &counts{events: events, by: o.SummarizeBy, byNode: o.CountBy == "certname", order: pg.OrderBy, limit: pg.Limit, offset: pg.Offset, aggregate: o.Aggregate}
+	c := &counts{events: events, by: o.SummarizeBy, byNode: o.CountBy == "certname", counters: counters(o.Totals),
+		order: pg.OrderBy, limit: pg.Limit, offset: pg.Offset, aggregate: o.Aggregate}
 	for _, by := range c.by {
 		if _, cols, _ := subject(by); cols == nil || len(c.by) > 1 && !o.Aggregate {
 			return nil, &Error{Message: fmt.Sprintf("Unsupported value for 'summarize_by': '%s'", strings.Join(c.by, ","))}
@@ -133,7 +142,7 @@ func newCounts(events *plan, o *EventOptions, pg Paging) (*counts, error) {
 		return nil, &Error{Message: fmt.Sprintf("Unsupported value for 'count_by': '%s'", o.CountBy)}
 	}
 	if o.CountsFilter != nil {
-		f, err := newCountsFilter(*o.CountsFilter)
+		f, err := c.newFilter(*o.CountsFilter)
 		if err != nil {
 			return nil, err
 		}
@@ -141,14 +150,14 @@ func newCounts(events *plan, o *EventOptions, pg Paging) (*counts, error) {
 	}
 	names, _, _ := subject(c.by[0])
 	for _, k := range c.order {
-		if all := append(counterNames(), names...); !slices.Contains(all, k.Field) {
+		if all := append(c.counterNames(), names...); !slices.Contains(all, k.Field) {
 			return nil, &Error{Message: fmt.Sprintf("Unrecognized column '%s' specified in :order_by; Supported columns are '%s'", k.Field, strings.Join(all, "', '"))}
 		}
 	}
 	return c, nil
 }
 
-func newCountsFilter(v ast.Value) (*countsFilter, error) {
+func (c *counts) newFilter(v ast.Value) (*countsFilter, error) {
 	op, ok := v.Head()
 	if !ok || !slices.Contains([]string{"=", "<", ">", "<=", ">="}, op) {
 		return nil, &Error{Message: fmt.Sprintf("%s is not well-formed: query operator '%s' is unknown", v.Clojure(), op)}
@@ -157,7 +166,7 @@ func newCountsFilter(v ast.Value) (*countsFilter, error) {
 		return nil, &Error{Message: fmt.Sprintf("%s requires exactly two arguments, but %d were supplied", op, len(v.Items)-1)}
 	}
 	f := v.Items[1]
-	if f.Kind != ast.String || !slices.Contains(counterNames(), f.Text) {
+	if f.Kind != ast.String || !slices.Contains(c.counterNames(), f.Text) {
 		return nil, &Error{Message: fmt.Sprintf("%s operator does not support object '%s' for event counts", op, asText(f))}
 	}
 	if v.Items[2].Kind != ast.Number {
@@ -182,7 +191,7 @@ func (c *counts) summary(e *emitter, by string) string {
 		inner = append(inner, s.use("r.node_id"))
 	}
 	outer := slices.Clone(groups)
-	for _, k := range counters() {
+	for _, k := range c.counters {
 		outer = append(outer, "sum("+k.test+") AS "+k.name)
 	}
 	sql := "SELECT " + strings.Join(outer, ", ") + " FROM (" + c.events.body(s, distinct+strings.Join(inner, ", ")) + ") GROUP BY " + strings.Join(groups, ", ")
@@ -200,7 +209,7 @@ func (c *counts) rows() *statement {
 	names, _, subj := subject(c.by[0])
 	st := &statement{cols: []encodedColumn{encoded("subject_type", Text), encoded("subject", Raw)}}
 	list := []string{e.arg(c.by[0]), subj}
-	for _, k := range counters() {
+	for _, k := range c.counters {
 		list = append(list, k.name)
 		st.cols = append(st.cols, encoded(k.name, Int))
 	}
@@ -220,7 +229,7 @@ func (c *counts) rows() *statement {
 func (c *counts) aggregates(e *emitter) *statement {
 	st := &statement{cols: []encodedColumn{encoded("summarize_by", Text)}}
 	var list []string
-	for _, k := range counters() {
+	for _, k := range c.counters {
 		list = append(list, "coalesce(sum("+k.name+" > 0), 0)")
 		st.cols = append(st.cols, encoded(k.name, Int))
 	}
