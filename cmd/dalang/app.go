@@ -258,7 +258,7 @@ func (a *app) open(ctx context.Context) error {
 	}, queued); err != nil {
 		return err
 	}
-	return a.mount()
+	return a.mount(ctx)
 }
 
 // listeners are those that serve some paths only.
@@ -322,7 +322,7 @@ func (a *app) openStore(ctx context.Context) error {
 }
 
 // mount puts everything behind the front end.
-func (a *app) mount() error {
+func (a *app) mount(ctx context.Context) error {
 	c := a.cfg
 	engine, err := query.New(query.Config{
 		DB: a.store, Logger: a.log, Registerer: a.registry, NodePurgeTTL: time.Duration(c.Database.NodePurgeTTL),
@@ -336,7 +336,7 @@ func (a *app) mount() error {
 	a.metrics = pdb.NewMetrics(pdb.MetricsConfig{
 		Gatherer: a.registry, Population: a.population, Cleaning: a.store.Cleaning, Started: a.started, Logger: a.log,
 	})
-	if err := a.openOrchestrator(engine); err != nil {
+	if err := a.openOrchestrator(ctx, engine); err != nil {
 		return err
 	}
 	a.server.Mount(server.Handlers{

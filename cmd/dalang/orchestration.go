@@ -15,6 +15,7 @@ import (
 	"dalang/cmd/internal/config"
 	"dalang/orchestrator"
 	"dalang/orchestrator/broker"
+	"dalang/orchestrator/classifier"
 	"dalang/orchestrator/environments"
 	"dalang/orchestrator/job"
 	"dalang/orchestrator/pcp"
@@ -29,36 +30,43 @@ import (
 // orchestration is what runs jobs.
 type orchestration struct {
 	access *rbac.Access
+	auth   *orch.Auth
+	groups *classifier.Classifier
 	engine *orchestrator.Engine
 	broker *broker.Broker // nil: no TLS listener, so no agents
 	api    *orch.API
 }
 
 // openOrchestrator makes what runs jobs, over the open store.
-func (a *app) openOrchestrator(queries *query.Engine) error {
-	o := &orchestration{}
+func (a *app) openOrchestrator(ctx context.Context, queries *query.Engine) error {
+	o, querier := &orchestration{}, orchestrator.NewQuerier(queries)
 	var err error
+	if o.groups, err = classifier.New(ctx, classifier.Config{Store: a.store, Nodes: querier, Logger: a.log}); err != nil {
+		return err
+	}
 	if o.access, err = rbac.New(rbac.Config{
-		Store: a.store, Mode: rbac.Mode(a.cfg.RBAC.Mode), Allowlist: a.cfg.RBAC.CertificateAllowlist,
+		Store: a.store, Mode: rbac.Mode(a.cfg.RBAC.Mode), Allowlist: a.cfg.RBAC.CertificateAllowlist, Ancestors: o.groups.Ancestors,
 		Lifetime: time.Duration(a.cfg.RBAC.TokenLifetime), MaxLifetime: time.Duration(a.cfg.RBAC.TokenMaxLifetime),
 		IdleTimeout: time.Duration(a.cfg.RBAC.TokenIdleTimeout), Logger: a.log, Registerer: a.registry,
 	}); err != nil {
 		return err
 	}
+	o.auth = orch.NewAuth(o.access)
 	if o.broker, err = a.newBroker(); err != nil {
 		return err
 	}
-	querier := orchestrator.NewQuerier(queries)
 	known, err := a.newEnvironments(querier)
 	if err != nil {
 		return err
 	}
-	if o.engine, err = a.newEngine(querier, known); err != nil {
+	if o.engine, err = a.newEngine(orchestrator.ScopesConfig{
+		Querier: querier, Groups: o.groups, Environments: known, Applications: a.store,
+	}); err != nil {
 		return err
 	}
 	c := a.cfg.Orchestrator
 	cfg := orch.Config{
-		Engine: o.engine, Jobs: a.store, Authenticate: o.authenticate, Environments: stages{known, a.store},
+		Engine: o.engine, Jobs: a.store, Authenticate: o.auth.Authenticate, Environments: stages{known, a.store},
 		BaseURL: c.BaseURL, ReportURL: c.ReportURL, LenientKeys: c.LenientKeys, ValidationKind: c.ValidationKind,
 		Version: buildInfo().Version, Logger: a.log,
 	}
@@ -73,8 +81,8 @@ func (a *app) openOrchestrator(queries *query.Engine) error {
 	return nil
 }
 
-func (a *app) newEngine(querier *orchestrator.Queries, known *environments.Environments) (*orchestrator.Engine, error) {
-	scopes, err := orchestrator.NewScopes(orchestrator.ScopesConfig{Querier: querier, Environments: known, Applications: a.store})
+func (a *app) newEngine(in orchestrator.ScopesConfig) (*orchestrator.Engine, error) {
+	scopes, err := orchestrator.NewScopes(in)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +168,9 @@ func puppetClient(c *config.Config) (*http.Client, error) {
 }
 
 // companions are the orchestrator's routes.
-func (o *orchestration) companions() []server.Companion { return []server.Companion{o.api} }
+func (o *orchestration) companions() []server.Companion {
+	return []server.Companion{o.api, orch.NewRBAC(o.access, o.auth), orch.NewClassifier(o.groups, o.auth)}
+}
 
 // handler takes the agents' connections.
 func (o *orchestration) handler() http.Handler {
@@ -168,23 +178,6 @@ func (o *orchestration) handler() http.Handler {
 		return nil
 	}
 	return o.broker
-}
-
-// authenticate tells who asks.
-func (o *orchestration) authenticate(r *http.Request) (orch.Subject, error) {
-	token := r.Header.Get("X-Authentication")
-	if token == "" {
-		token = r.URL.Query().Get("token")
-	}
-	name := ""
-	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
-		name = r.TLS.PeerCertificates[0].Subject.CommonName
-	}
-	s, err := o.access.Authenticate(r.Context(), token, name)
-	if err != nil {
-		return nil, err
-	}
-	return s, nil
 }
 
 // reload reads the allowlist and the agents' revocation lists again.

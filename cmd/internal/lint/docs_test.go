@@ -47,7 +47,8 @@ func routes(t *testing.T) []pdb.Route {
 	return server.Table(server.Handlers{
 		Commands: &pdb.Commands{}, Admin: &pdb.Admin{}, Meta: &pdb.Meta{}, Status: &pdb.Status{}, Metrics: &pdb.Metrics{},
 		More:         []server.Router{pdb.NewQueries(pdb.QueryConfig{}), pdb.NewDLO(nil, nil)},
-		Orchestrator: []server.Companion{api},
+		Orchestrator: []server.Companion{api, orch.NewRBAC(nil, nil), orch.NewClassifier(nil, nil)},
+		Broker:       http.NotFoundHandler(),
 	})
 }
 
