@@ -18,7 +18,8 @@ func run() int {
 		return 0
 	}
 	var told *toldError
-	if !errors.As(err, &told) {
+	var exit *exitError
+	if !errors.As(err, &told) && !errors.As(err, &exit) {
 		fmt.Fprintln(os.Stderr, "dalang:", err)
 	}
 	return exitStatus(err)
@@ -33,7 +34,10 @@ func (e *toldError) Unwrap() error { return e.error }
 func exitStatus(err error) int {
 	var usage *usageError
 	var newer *store.NewerSchemaError
+	var exit *exitError
 	switch {
+	case errors.As(err, &exit):
+		return exit.status
 	case errors.As(err, &usage):
 		return 2
 	case errors.As(err, &newer):

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"dalang/cmd/internal/client"
+)
+
+// jobCLI is what the subcommands of `dalang job` share.
+type jobCLI struct {
+	remote client.Flags
+
+	load   func(client.Options) (client.Settings, error)
+	getenv func(string) string
+	now    func() time.Time
+	// pause waits between two looks at a job that is followed.
+	pause func(context.Context, time.Duration)
+}
+
+// newJobCommand makes `dalang job`.
+func newJobCommand() *cobra.Command {
+	return (&jobCLI{load: client.Load, getenv: os.Getenv, now: time.Now, pause: sleep}).command()
+}
+
+// sleep waits, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+func (c *jobCLI) command() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "job",
+		Short: "Run Puppet on nodes, and look at such jobs",
+		Long: `Run Puppet on nodes, now, and look at such jobs: what the orchestrator of the
+running server does.
+
+Asks the server that --server or DALANG_SERVER names, else the one of
+~/.puppetlabs/client-tools/puppetdb.conf,
+/etc/puppetlabs/client-tools/puppetdb.conf or the termini's puppetdb.conf, else
+` + client.DefaultURL + `. Shows it the token of --token, of DALANG_TOKEN, or of
+~/.puppetlabs/token, or a client certificate that may do everything.`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	c.remote.AddTo(cmd.PersistentFlags())
+	_ = cmd.RegisterFlagCompletionFunc("server", cobra.NoFileCompletions)
+	cmd.AddCommand(c.runCommand(), c.watchCommand(), c.listCommand(), c.showCommand(), c.nodesCommand(), c.eventsCommand(), c.stopCommand())
+	return cmd
+}
+
+// exitError ends the program with a status of its own; what there is to say
+// has been said.
+type exitError struct{ status int }
+
+func (e *exitError) Error() string { return fmt.Sprintf("status %d", e.status) }
+
+// Exit statuses of following a job, beside 0 when it finished on all nodes.
+const (
+	statusNodesFailed = 3
+	statusStopped     = 4
+)
+
+// with asks the server that the flags name. A refusal of what the command line
+// says is a mistake in the command line.
+func (c *jobCLI) with(ctx context.Context, f func(context.Context, *jobAPI) error) error {
+	s, err := c.load(client.Options{Flags: c.remote})
+	if err != nil {
+		return &usageError{err}
+	}
+	if s.Token == "" && s.Cert == "" {
+		s.Token = c.userToken()
+	}
+	http, err := client.New(s.Config)
+	if err != nil {
+		return &usageError{fmt.Errorf("%w (settings of %s)", err, s.Origin)}
+	}
+	defer http.Close() // drops idle connections
+	return explained(f(ctx, &jobAPI{http}))
+}
+
+// userToken is the token that puppet-access and `dalang token` leave at home.
+func (c *jobCLI) userToken() string {
+	home := c.getenv("HOME")
+	if home == "" {
+		return ""
+	}
+	text, err := os.ReadFile(filepath.Join(home, ".puppetlabs", "token"))
+	if err != nil {
+		return "" // the server says whether it needs one
+	}
+	return strings.TrimSpace(string(text))
+}
+
+// explained says what helps against a refusal.
+func explained(err error) error {
+	var refused *client.Error
+	if !errors.As(err, &refused) {
+		return err
+	}
+	switch {
+	case refused.Status == 401:
+		return fmt.Errorf("%w: name a token with --token FILE or DALANG_TOKEN, or a client certificate with --cert and --key", err)
+	case refused.Status == 404 && refused.Kind == "":
+		return fmt.Errorf("%w: there is no orchestrator at %s", err, refused.URL)
+	case refused.Status == 400 || refused.Status == 404:
+		return &usageError{err}
+	}
+	return err
+}
+
+var jobName = regexp.MustCompile(`\A[0-9]+\z`)
+
+// oneJob wants the name of a job as the only argument.
+func oneJob(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return &usageError{hinted(cmd, fmt.Errorf("%s wants the number of a job", cmd.CommandPath()))}
+	}
+	if !jobName.MatchString(args[0]) {
+		return &usageError{hinted(cmd, fmt.Errorf("%q is not the number of a job", args[0]))}
+	}
+	return nil
+}
+
+// completeJob completes the numbers of the latest jobs.
+func (c *jobCLI) completeJob(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Second)
+	defer cancel()
+	// Whatever goes wrong: there is nothing to propose then.
+	_ = c.with(ctx, func(ctx context.Context, a *jobAPI) error {
+		jobs, _, err := a.jobs(ctx, url.Values{"limit": {"30"}})
+		for _, j := range jobs {
+			names = append(names, fmt.Sprintf("%s\t%s in %s, %s", j.Name, j.State, orDash(j.Environment.Name), counted(j.NodeCount, "node")))
+		}
+		return err
+	})
+	return names, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+}
+
+// addOutput adds --output.
+func addOutput(cmd *cobra.Command, output *string) {
+	cmd.Flags().StringVarP(output, "output", "o", "text", "how to print: text or json")
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return oneLine(s)
+}

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"dalang/cmd/internal/client"
+)
+
+// How long to wait between two looks at a job: a little while things happen,
+// longer when they do not.
+const (
+	lookSoon = 250 * time.Millisecond
+	lookLate = 2 * time.Second
+	// patience for the reports of nodes that have ended: they come by another way.
+	reportLooks = 8
+)
+
+func (c *jobCLI) watchCommand() *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "watch JOB",
+		Short: "Follow a job to its end",
+		Long: `Follow a job to its end, as 'dalang job run' does: a line for each node that
+begins or ends, from the job's beginning, the totals, and a table at the end. The
+exit status is that of 'dalang job run'.`,
+		Args:              oneJob,
+		ValidArgsFunction: c.completeJob,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkOutput(output, "text", "json"); err != nil {
+				return err
+			}
+			return c.with(cmd.Context(), func(ctx context.Context, a *jobAPI) error {
+				return c.follow(ctx, a, args[0], c.newScreen(cmd, output))
+			})
+		},
+	}
+	addOutput(cmd, &output)
+	return cmd
+}
+
+// follower follows one job.
+type follower struct {
+	*jobCLI
+	api    *jobAPI
+	name   string
+	screen *screen
+
+	next      string // where the next events start
+	away      bool   // the server did not answer the last time
+	interrupt chan os.Signal
+}
+
+// follow shows what happens to a job until it ends. Its error has the exit
+// status.
+func (c *jobCLI) follow(ctx context.Context, a *jobAPI, name string, s *screen) error {
+	f := &follower{jobCLI: c, api: a, name: name, screen: s, interrupt: make(chan os.Signal, 1)}
+	signal.Notify(f.interrupt, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(f.interrupt)
+	j, err := f.toTheEnd(ctx)
+	if err != nil {
+		return err
+	}
+	nodes, err := f.nodesAtTheEnd(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.end(j, nodes); err != nil {
+		return err
+	}
+	switch j.State {
+	case "finished":
+		return nil
+	case "stopped":
+		return &exitError{statusStopped}
+	}
+	return &exitError{statusNodesFailed}
+}
+
+// toTheEnd looks at the job again and again until it has ended.
+func (f *follower) toTheEnd(ctx context.Context) (*jobInfo, error) {
+	wait := lookSoon
+	for {
+		j, happened, err := f.look(ctx)
+		switch {
+		case err == nil && j.ended():
+			return j, nil
+		case err != nil && !passing(err):
+			return nil, err
+		case err != nil:
+			f.lost(err)
+		case happened:
+			wait = lookSoon
+		}
+		if again, err := f.wait(ctx, wait); !again {
+			return nil, err
+		}
+		wait = min(wait*3/2, lookLate)
+	}
+}
+
+// look shows what has happened since the last time. The job is asked for
+// first: when it has ended, its events are all there.
+func (f *follower) look(ctx context.Context) (j *jobInfo, happened bool, err error) {
+	if j, err = f.api.job(ctx, f.name); err != nil {
+		return nil, false, err
+	}
+	f.screen.begin(j)
+	events, next, err := f.api.events(ctx, f.name, f.next)
+	if err != nil {
+		return nil, false, err
+	}
+	f.away, f.next = false, next
+	for i := range events {
+		f.screen.event(&events[i])
+	}
+	f.screen.totals(j)
+	return j, len(events) > 0, nil
+}
+
+// passing tells whether an error is worth another try: the job goes on without
+// us, and also when the server starts again.
+func passing(err error) bool {
+	var refused *client.Error
+	if errors.As(err, &refused) {
+		return refused.Status >= 500
+	}
+	return !errors.Is(err, context.Canceled)
+}
+
+// lost says once that the server does not answer.
+func (f *follower) lost(err error) {
+	if !f.away {
+		f.screen.note("%v; still trying", err)
+	}
+	f.away = true
+}
+
+// wait waits for the next look, or for what to do about an interruption. It is
+// false when the job is not to be followed any more.
+func (f *follower) wait(ctx context.Context, d time.Duration) (again bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	waited := make(chan struct{})
+	go func() {
+		f.pause(ctx, d)
+		close(waited)
+	}()
+	select {
+	case <-waited:
+		return ctx.Err() == nil, context.Cause(ctx)
+	case s := <-f.interrupt:
+		cancel()
+		<-waited
+		return f.interrupted(context.WithoutCancel(ctx), s)
+	}
+}
+
+// interrupted asks what to do; without somebody to ask, the job goes on alone.
+func (f *follower) interrupted(ctx context.Context, s os.Signal) (again bool, err error) {
+	goesOn := fmt.Errorf("job %s goes on: 'dalang job watch %[1]s' follows it, 'dalang job stop %[1]s' stops it", f.name)
+	if s != os.Interrupt || !f.screen.interactive {
+		return false, goesOn
+	}
+	answers := make(chan string)
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		// Ends with the next line, at the latest with the program.
+		line, err := bufio.NewReader(f.screen.in).ReadString('\n')
+		if err != nil {
+			line = "leave"
+		}
+		select {
+		case answers <- strings.ToLower(strings.TrimSpace(line)):
+		case <-done:
+		}
+	}()
+	f.screen.ask("Stop job %s? [s]top: let running nodes end, [f]orce: give them up too, [l]eave it alone, [c]ontinue to follow: ", f.name)
+	select {
+	case <-f.interrupt:
+		f.screen.note("")
+		return false, goesOn
+	case answer := <-answers:
+		return f.answered(ctx, answer, goesOn)
+	}
+}
+
+func (f *follower) answered(ctx context.Context, answer string, goesOn error) (again bool, err error) {
+	switch answer {
+	case "s", "stop", "f", "force":
+		if _, err := f.api.stop(ctx, f.name, answer[0] == 'f'); err != nil {
+			return false, err
+		}
+		f.screen.note("Stopping job %s.", f.name)
+		return true, nil
+	case "l", "leave":
+		return false, goesOn
+	}
+	return true, nil
+}
+
+// nodesAtTheEnd are the nodes when their reports have come, or are not coming.
+func (f *follower) nodesAtTheEnd(ctx context.Context) ([]nodeInfo, error) {
+	for look := 1; ; look++ {
+		nodes, err := f.api.nodes(ctx, f.name, nil)
+		if err != nil {
+			return nil, err
+		}
+		missing := false
+		for _, n := range nodes {
+			missing = missing || n.Details.ReportURL == "" && (n.State == "finished" || n.State == "failed")
+		}
+		if !missing || look == reportLooks {
+			return nodes, nil
+		}
+		f.pause(ctx, lookSoon)
+	}
+}
