@@ -111,30 +111,36 @@ func (b *submittedBody) again(spool io.Writer, w io.Writer) error {
 	return err
 }
 
+// maxWhole is the largest body that is read before it waits for its turn.
+const maxWhole = 1 << 20
+
 // ownTurn waits until fewer than Verifiers bodies are decompressed and hashed.
 // Otherwise a burst of submissions would take the processor from the workers,
 // and what it decompressed would be forgotten before its turn comes. Nobody
 // waits for a slow client: the body is read first, and one that is larger
-// than most goes on without waiting.
+// than most, or than there is room for, goes on without waiting.
 func (b *submittedBody) ownTurn() (leave func(), err error) {
-	start := b.processor.buffers.get()
-	n, err := io.ReadFull(b.Body, start[:cap(start)])
-	start = start[:n]
-	switch err {
-	case io.EOF, io.ErrUnexpectedEOF:
-		b.whole = start
-		b.Body = bytes.NewReader(start)
-	case nil:
-		b.Body = io.MultiReader(bytes.NewReader(start), b.Body)
-		return func() { b.processor.buffers.put(start) }, nil
-	default:
-		b.processor.buffers.put(start)
+	p := b.processor
+	start := p.buffers.get()
+	limit := cap(start)
+	if p.cache.room(maxWhole) {
+		limit = maxWhole
+	}
+	start, whole, err := wireformat.ReadStart(b.Body, start, limit)
+	if err != nil {
+		p.buffers.put(start)
 		return nil, err
 	}
-	b.processor.verify <- struct{}{}
+	if !whole {
+		b.Body = io.MultiReader(bytes.NewReader(start), b.Body)
+		return func() { p.buffers.put(start) }, nil
+	}
+	b.whole = start
+	b.Body = bytes.NewReader(start)
+	p.verify <- struct{}{}
 	return func() {
-		<-b.processor.verify
-		b.processor.buffers.put(start)
+		<-p.verify
+		p.buffers.put(start)
 	}, nil
 }
 

@@ -101,37 +101,65 @@ func Inflate(r io.Reader, gzipped bool, max int64, buf []byte) ([]byte, error) {
 	}
 	start := starts.Get().(*[]byte)
 	defer starts.Put(start)
-	n, err := io.ReadFull(r, *start)
-	packed := (*start)[:n]
-	switch err {
-	case io.EOF, io.ErrUnexpectedEOF: // all of it
+	packed, whole, err := ReadStart(r, *start, maxStart)
+	*start = packed[:0]
+	if whole {
 		if size, ok := gunzip.Size(packed); ok && int64(size) <= max {
 			buf = slices.Grow(buf, size+gunzip.Slack)
 			if plain, _, err := gunzip.Member(buf, packed); err == nil {
 				return plain, nil
 			}
 		}
-		r = bytes.NewReader(packed)
-	case nil:
-		r = io.MultiReader(bytes.NewReader(packed), r)
-	default:
-		r = io.MultiReader(bytes.NewReader(packed), failedReader{err})
 	}
+	r = io.MultiReader(bytes.NewReader(packed), &failing{r, err})
 	g := Gunzip(r)
 	defer g.Close()
 	return readAll(g, max, buf)
 }
 
-// starts keeps memory for bodies as they came, of which all but a few fit.
+// maxStart is how much of a body is read before it is decompressed: all of
+// nearly every one.
+const maxStart = 1 << 20
+
+// starts keeps memory for bodies as they came.
 var starts = sync.Pool{New: func() any {
-	b := make([]byte, 128<<10)
+	b := make([]byte, 0, 64<<10)
 	return &b
 }}
 
-// failedReader is the rest of a body that could not be read.
-type failedReader struct{ err error }
+// ReadStart reads up to limit bytes into buf, from its start, which grows as
+// needed. whole says that there is no more. After an error of r, which it
+// answers, it has what came before.
+func ReadStart(r io.Reader, buf []byte, limit int) (start []byte, whole bool, err error) {
+	buf = buf[:0]
+	for len(buf) < limit {
+		if len(buf) == cap(buf) {
+			buf = slices.Grow(buf, max(cap(buf), 64<<10))
+		}
+		n, err := r.Read(buf[len(buf):min(cap(buf), limit)])
+		buf = buf[:len(buf)+n]
+		if err == io.EOF {
+			return buf, true, nil
+		}
+		if err != nil {
+			return buf, false, err
+		}
+	}
+	return buf, false, nil
+}
 
-func (f failedReader) Read([]byte) (int, error) { return 0, f.err }
+// failing is a reader that has failed, or not.
+type failing struct {
+	io.Reader
+	err error
+}
+
+func (f *failing) Read(p []byte) (int, error) {
+	if f.err != nil {
+		return 0, f.err
+	}
+	return f.Reader.Read(p)
+}
 
 func readAll(r io.Reader, max int64, buf []byte) ([]byte, error) {
 	for {
