@@ -1,0 +1,140 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"dalang/orchestrator/agent/action"
+)
+
+// Exit statuses of a worker; nobody but a reader of logs looks at them.
+const (
+	workerDone     = 0
+	workerNoOrder  = 3
+	workerNotOurs  = 4
+	workerUnsaid   = 5
+	writeAttempts  = 600 // of the result, a second apart: disks fill up and are emptied
+	inheritedWatch = 500 * time.Millisecond
+)
+
+// Work is the process of one transaction: it reads the order from in, claims the
+// transaction whose directory is the current one, runs the action, and leaves
+// the result. It answers the exit status.
+func Work(in io.Reader, problems io.Writer) int {
+	dir, err := os.Getwd()
+	var order action.Order
+	if err == nil {
+		err = json.NewDecoder(in).Decode(&order)
+	}
+	if err != nil {
+		fmt.Fprintln(problems, "dalang agent worker: no order:", err)
+		return workerNoOrder
+	}
+	me, err := identify(os.Getpid())
+	if err == nil {
+		err = entry(".").claim(me)
+	}
+	if err != nil {
+		fmt.Fprintln(problems, "dalang agent worker:", err)
+		return workerNotOurs
+	}
+	result := action.Run(context.Background(), dir, &order)
+	for attempt := 1; ; attempt++ {
+		err := entry(".").finish(result)
+		if err == nil {
+			return workerDone
+		}
+		fmt.Fprintln(problems, "dalang agent worker:", err)
+		if attempt == writeAttempts {
+			return workerUnsaid
+		}
+		time.Sleep(time.Second)
+	}
+}
+
+// launch starts a worker that does not end when we do, and answers its pid.
+func (a *Agent) launch(e entry, order action.Order) (int, error) {
+	data, err := json.Marshal(order)
+	if err != nil {
+		return 0, fmt.Errorf("order: %w", err)
+	}
+	in, err := memoryFile(data)
+	if err != nil {
+		return 0, err
+	}
+	defer in.Close() // the worker has its own
+	cmd := exec.Command(a.cfg.Worker[0], a.cfg.Worker[1:]...)
+	cmd.Dir, cmd.Env = string(e), action.Environment(os.Environ())
+	cmd.Stdin, cmd.Stderr = in, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return 0, fmt.Errorf("start the process: %w", err)
+	}
+	pid := cmd.Process.Pid
+	return pid, cmd.Process.Release() // watch waits for it
+}
+
+// watch waits until a transaction has a result, and sees to it that it gets one
+// when its process is gone. pid is that of a child of ours, or 0.
+func (a *Agent) watch(ctx context.Context, id string, pid int) {
+	e := a.spool.entry(id)
+	pause := 10 * time.Millisecond
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	for {
+		gone := ended(e, pid) // before we look for the result
+		if e.has(resultFile) {
+			reap(pid)
+			a.ended(id, e)
+			return
+		}
+		if gone {
+			a.lost(id, e)
+			return
+		}
+		pause = min(pause*3/2, inheritedWatch)
+		timer.Reset(pause)
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+	}
+}
+
+// ended tells whether the process of a transaction is gone.
+func ended(e entry, pid int) bool {
+	if pid != 0 {
+		return reap(pid)
+	}
+	p, err := e.claimed()
+	return err == nil && !p.alive()
+}
+
+// reap tells whether a child has ended, or is none.
+func reap(pid int) bool {
+	if pid == 0 {
+		return false
+	}
+	got, err := syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
+	return got == pid || errors.Is(err, syscall.ECHILD)
+}
+
+// lost gives a transaction a result whose process left none.
+func (a *Agent) lost(id string, e entry) {
+	why := "its process ended without a result"
+	if !e.has(claimFile) {
+		why = "its process could not be started"
+	}
+	if err := e.finish(action.Result{ExitCode: 1, Error: why}); err != nil {
+		a.log.Error("a result cannot be spooled", "transaction", id, "error", err)
+	}
+	a.ended(id, e)
+}
