@@ -44,7 +44,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err := os.MkdirAll(a.cfg.Data, privateDir); err != nil {
 		return fmt.Errorf("agent: data: %w", err)
 	}
-	unlock, err := lock(filepath.Join(a.cfg.Data, "lock"))
+	unlock, err := lock(ctx, filepath.Join(a.cfg.Data, "lock"))
 	if err != nil {
 		return err
 	}
@@ -65,16 +65,31 @@ func (a *Agent) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
+// lockWait is for a process that a killed agent was just starting: it has the
+// lock too until it runs its program.
+const lockWait = 3 * time.Second
+
 // lock keeps a second agent out of the directory.
-func lock(path string) (unlock func(), err error) {
+func lock(ctx context.Context, path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, private)
 	if err != nil {
 		return nil, fmt.Errorf("agent: data: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("agent: %s is locked: is another agent running? %w", path, err), f.Close())
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	ctx, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() { _ = f.Close() }, nil // which unlocks
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, errors.Join(fmt.Errorf("agent: %s is locked: is another agent running? %w", path, err), f.Close())
+		}
 	}
-	return func() { _ = f.Close() }, nil // which unlocks
 }
 
 // resume takes up what earlier lives of the agent left; see doc.go.

@@ -140,7 +140,7 @@ func (s *session) tellOne(id string) error {
 	} else {
 		kind, data = pcp.RPCError, rpcError(rec.Transaction, rec.Request, r.Error)
 	}
-	message, frame, err := s.pack(rec.Requester, kind, data)
+	message, frame, err := s.pack(rec.Requester, rec.Request, kind, data)
 	if err != nil {
 		return err
 	}

@@ -70,7 +70,7 @@ func (s *session) handle(m *pcp.Message) error {
 		return err
 	}
 	s.a.log.Warn("a request is refused", "sender", m.Sender, "transaction", r.Transaction, "module", r.Module, "action", r.Action, "reason", no.text)
-	return s.answer(m.Sender, pcp.RPCError, rpcError(r.Transaction, m.ID, no.text))
+	return s.answer(m, pcp.RPCError, rpcError(r.Transaction, m.ID, no.text))
 }
 
 // refusal is what an rpc_error_message says.
@@ -141,7 +141,7 @@ func (s *session) blocking(m *pcp.Message, r *request) error {
 		}
 		return refuse("the module '%s' supports only non-blocking PXP requests", r.Module)
 	}
-	return s.answer(m.Sender, pcp.BlockingResponse, response(r.Transaction, results))
+	return s.answer(m, pcp.BlockingResponse, response(r.Transaction, results))
 }
 
 // blockingAction is the one action of the modules that are answered at once.
@@ -188,7 +188,7 @@ func (s *session) nonBlocking(m *pcp.Message, r *request) error {
 	if err := s.a.start(s.runCtx, m, r); err != nil {
 		return refuse("failed to start action task: %v", err)
 	}
-	return s.answer(m.Sender, pcp.ProvisionalResponse, response(r.Transaction, nil))
+	return s.answer(m, pcp.ProvisionalResponse, response(r.Transaction, nil))
 }
 
 // start takes a transaction on. It runs in the session's reader alone, so that
@@ -247,18 +247,18 @@ func (s *session) refused(m *pcp.Message) {
 	s.a.untold[id] = true
 }
 
-// answer sends data to a peer.
-func (s *session) answer(target, kind string, data wire) error {
-	_, frame, err := s.pack(target, kind, data)
+// answer sends data to who has sent m.
+func (s *session) answer(m *pcp.Message, kind string, data wire) error {
+	_, frame, err := s.pack(m.Sender, m.ID, kind, data)
 	if err != nil {
 		return err
 	}
 	return s.write(frame)
 }
 
-// pack makes the frame of a message and answers the message's id. What is too
-// large is told instead.
-func (s *session) pack(target, kind string, data wire) (id string, frame []byte, err error) {
+// pack makes the frame of a message about a request and answers the message's
+// id. What is too large is told instead.
+func (s *session) pack(target, request, kind string, data wire) (id string, frame []byte, err error) {
 	m, err := pcp.New(kind, target, data)
 	if err != nil {
 		return "", nil, err
@@ -271,7 +271,7 @@ func (s *session) pack(target, kind string, data wire) (id string, frame []byte,
 		return m.ID, frame, nil
 	}
 	text := fmt.Sprintf("Message size: %d exceeded; at most %d bytes can be sent", size, s.a.cfg.MaxMessage)
-	if m, err = pcp.New(pcp.RPCError, target, rpcError(data.Transaction, m.ID, text)); err != nil {
+	if m, err = pcp.New(pcp.RPCError, target, rpcError(data.Transaction, request, text)); err != nil {
 		return "", nil, err
 	}
 	frame, err = pcp.V2.Encode(m)

@@ -24,28 +24,26 @@ const (
 	inheritedWatch = 500 * time.Millisecond
 )
 
+// work is what a worker reads.
+type work struct {
+	Dir string `json:"dir"` // of the transaction: the current directory
+	action.Order
+}
+
 // Work is the process of one transaction: it reads the order from in, claims the
 // transaction whose directory is the current one, runs the action, and leaves
 // the result. It answers the exit status.
 func Work(in io.Reader, problems io.Writer) int {
-	dir, err := os.Getwd()
-	var order action.Order
-	if err == nil {
-		err = json.NewDecoder(in).Decode(&order)
-	}
-	if err != nil {
+	var o work
+	if err := json.NewDecoder(in).Decode(&o); err != nil {
 		fmt.Fprintln(problems, "dalang agent worker: no order:", err)
 		return workerNoOrder
 	}
-	me, err := identify(os.Getpid())
-	if err == nil {
-		err = entry(".").claim(me)
-	}
-	if err != nil {
+	if err := begin(o.Dir); err != nil {
 		fmt.Fprintln(problems, "dalang agent worker:", err)
 		return workerNotOurs
 	}
-	result := action.Run(context.Background(), dir, &order)
+	result := action.Run(context.Background(), o.Dir, &o.Order)
 	for attempt := 1; ; attempt++ {
 		err := entry(".").finish(result)
 		if err == nil {
@@ -59,9 +57,34 @@ func Work(in io.Reader, problems io.Writer) int {
 	}
 }
 
+// begin claims the transaction in dir, the current directory. A transaction that
+// is abandoned is moved away before it is removed: where dir is another
+// directory by now, or none, the claim is one that nobody sees.
+func begin(dir string) error {
+	me, err := identify(os.Getpid())
+	if err != nil {
+		return err
+	}
+	if err := entry(".").claim(me); err != nil {
+		return err
+	}
+	here, err := os.Stat(".")
+	if err != nil {
+		return err
+	}
+	there, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(here, there) {
+		return errClaimed
+	}
+	return nil
+}
+
 // launch starts a worker that does not end when we do, and answers its pid.
 func (a *Agent) launch(e entry, order action.Order) (int, error) {
-	data, err := json.Marshal(order)
+	data, err := json.Marshal(work{string(e), order})
 	if err != nil {
 		return 0, fmt.Errorf("order: %w", err)
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os/exec"
 	"syscall"
 	"time"
@@ -24,7 +23,7 @@ type process struct {
 
 // limited keeps the first bytes of what is written, and takes all of it.
 type limited struct {
-	bytes.Buffer
+	kept bytes.Buffer // not embedded: its ReadFrom knows no limit
 	left int64
 	cut  bool
 }
@@ -33,7 +32,7 @@ func (l *limited) Write(p []byte) (int, error) {
 	keep := min(int64(len(p)), l.left)
 	l.cut = l.cut || keep < int64(len(p))
 	l.left -= keep
-	l.Buffer.Write(p[:keep])
+	l.kept.Write(p[:keep])
 	return len(p), nil
 }
 
@@ -52,7 +51,7 @@ func (p *process) run(ctx context.Context) Result {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Stdin = bytes.NewReader(p.stdin)
 	stdout, stderr := &limited{left: p.settings.MaxOutput}, &limited{left: p.settings.MaxOutput}
-	cmd.Stdout, cmd.Stderr = io.Writer(stdout), io.Writer(stderr)
+	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	// Also how long we wait for output of what it leaves behind.
 	cmd.WaitDelay = p.settings.Grace
@@ -63,7 +62,7 @@ func (p *process) run(ctx context.Context) Result {
 	if ctx.Err() != nil {
 		killAll(cmd.Process.Pid)
 		r := failed("it ran longer than %v and was killed", limit)
-		r.Stderr = text(stderr.Bytes())
+		r.Stderr = text(stderr.kept.Bytes())
 		return r
 	}
 	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited && !errors.Is(err, exec.ErrWaitDelay) {
@@ -73,7 +72,7 @@ func (p *process) run(ctx context.Context) Result {
 }
 
 func (p *process) result(code int, stdout, stderr *limited) Result {
-	r := Result{ExitCode: code, Stdout: stdout.String(), Stderr: text(stderr.Bytes())}
+	r := Result{ExitCode: code, Stdout: stdout.kept.String(), Stderr: text(stderr.kept.Bytes())}
 	if stderr.cut {
 		r.Stderr += fmt.Sprintf("\n(cut after %d bytes)", p.settings.MaxOutput)
 	}
