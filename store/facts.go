@@ -129,7 +129,7 @@ func (a *applier) replaceValue(node int64, name string, old, value wireformat.JS
 	}
 	before := map[int64]string{} // path id → value
 	if old != nil {
-		wireformat.Leaves(name, old, func(leaf wireformat.Leaf) bool {
+		leaves(name, old, func(leaf wireformat.Leaf) bool {
 			var path int64
 			if path, err = a.factPath(leaf, id); err == nil {
 				before[path] = string(leaf.Value)
@@ -141,10 +141,14 @@ func (a *applier) replaceValue(node int64, name string, old, value wireformat.JS
 		}
 	}
 	if value != nil {
-		wireformat.Leaves(name, value, func(leaf wireformat.Leaf) bool {
+		cut := leaves(name, value, func(leaf wireformat.Leaf) bool {
 			err = a.replaceLeaf(node, id, leaf, before)
 			return err == nil
 		})
+		if cut {
+			a.store.log.Warn("a fact has too many or too long paths: it is stored, but not all of its leaves can be asked for by path",
+				"fact", name, "bytes", len(value))
+		}
 		if err != nil {
 			return err
 		}

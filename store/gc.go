@@ -145,29 +145,3 @@ func (s *Store) clean(ctx context.Context, op CleanOp) error {
 	}
 	return fmt.Errorf("unknown cleanup %q", op.Name)
 }
-
-// expireNodes marks nodes that have been silent for node-ttl. Spec §7.1.
-func (s *Store) expireNodes(ctx context.Context) error {
-	if s.cfg.NodeTTL <= 0 {
-		return nil
-	}
-	now := s.cfg.Now()
-	cut := ms(now.Add(-s.cfg.NodeTTL))
-	return s.steps(ctx, ExpireNodes, func(w *writer, limit int) (done int64, err error) {
-		err = w.rows(`UPDATE node SET expired = ?1 WHERE id IN (SELECT id FROM node
-			WHERE deactivated IS NULL AND expired IS NULL
-			AND coalesce(facts_producer_timestamp < ?2, 1) AND coalesce(catalog_producer_timestamp < ?2, 1)
-			AND coalesce(report_producer_timestamp < ?2, 1) AND coalesce(inputs_timestamp < ?2, 1)
-			AND (expires_facts IS NULL OR expires_facts = 1 AND expires_facts_updated < ?2) LIMIT ?3) RETURNING certname`,
-			[]any{ms(now), cut, limit}, func(scan func(...any) error) error {
-				var certname string
-				if err := scan(&certname); err != nil {
-					return err
-				}
-				done++
-				s.log.LogAttrs(ctx, slog.LevelInfo, "auto-expired node", slog.String("certname", certname))
-				return nil
-			})
-		return done, err
-	})
-}

@@ -59,14 +59,3 @@ func TestWritableWhileSomebodyWrites(t *testing.T) {
 	require.NoError(t, s.Writable(t.Context()), "the last transaction has just worked")
 	s.mu.Unlock()
 }
-
-// TestProbeWrites: the probe is no empty transaction, which touches no disk.
-func TestProbeWrites(t *testing.T) {
-	s := openPath(t, filepath.Join(t.TempDir(), "dalang.db"), nil)
-	require.NoError(t, s.Probe(t.Context()))
-	before := s.db.LogBytes(t.Context())
-	require.NoError(t, s.Probe(t.Context()))
-	require.Greater(t, s.db.LogBytes(t.Context()), before)
-	require.NoError(t, s.Close())
-	require.Error(t, s.Probe(t.Context()))
-}

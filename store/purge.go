@@ -17,17 +17,21 @@ func (s *Store) purgeNodes(ctx context.Context, limit int) error {
 		return nil
 	}
 	cut := ms(s.cfg.Now().Add(-s.cfg.NodePurgeTTL))
-	left := int64(math.MaxInt64)
-	if limit > 0 {
-		left = int64(limit)
+	if limit <= 0 {
+		limit = math.MaxInt
 	}
-	err := s.steps(ctx, PurgeNodes, func(w *writer, limit int) (int64, error) {
-		if left == 0 {
-			return 0, nil
+	ids, err := s.read(ctx, "SELECT id FROM node WHERE deactivated < ?1 OR expired < ?1 LIMIT ?2", cut, limit)
+	if err != nil {
+		return err
+	}
+	err = s.steps(ctx, PurgeNodes, func(w *writer, limit int) (done int64, err error) {
+		for ; len(ids) > 0 && done < int64(limit); ids = ids[1:] {
+			done++
+			if _, err := s.detach(ctx, w, "SELECT id FROM node WHERE id = ?1 AND (deactivated < ?2 OR expired < ?2)", ids[0], cut); err != nil {
+				return done, err
+			}
 		}
-		done, err := s.detach(ctx, w, "SELECT id FROM node WHERE deactivated < ?1 OR expired < ?1 LIMIT ?2", cut, min(int64(limit), left))
-		left -= done
-		return done, err
+		return done, nil
 	})
 	if err != nil {
 		return err

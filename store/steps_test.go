@@ -144,7 +144,7 @@ func TestGarbageCollectionOnASlowDisk(t *testing.T) {
 // TestCommandsWhileCollecting: commands come between the steps of a
 // collection, and may take into use again what was found to be unused.
 func TestCommandsWhileCollecting(t *testing.T) {
-	const size = 2000
+	const size = 800
 	catalog := func(at int, title string) outcome.Change {
 		payload, err := wireformat.Decode(wireformat.ReplaceCatalog, 9, time.Now(), fmt.Appendf(nil, `{"certname":"again","environment":"e","producer":null,
 			"producer_timestamp":%d,"version":"1","transaction_uuid":null,"catalog_uuid":null,"code_id":null,"edges":[],"resources":[{"type":"T","title":%q,
@@ -179,7 +179,7 @@ func TestCommandsWhileCollecting(t *testing.T) {
 		require.NoError(t, <-applied)
 	}
 	left, err := s.read(t.Context(), `SELECT count(*) FROM resource r JOIN resource_body b ON b.id = r.body_id JOIN resource_ref f ON f.id = r.ref_id
-		JOIN source_file s ON s.id = r.file_id JOIN resource_tags t ON t.id = r.tags_id WHERE f.title = '1980' AND s.name = '/1980' AND b.parameters = '{"n":1980}'`)
+		JOIN source_file s ON s.id = r.file_id JOIN resource_tags t ON t.id = r.tags_id WHERE f.title = '780' AND s.name = '/780' AND b.parameters = '{"n":780}'`)
 	require.NoError(t, err)
 	require.Equal(t, []int64{1}, left)
 	unused, err := s.read(t.Context(), "SELECT count(*) FROM resource_body")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"log/slog"
 	"time"
 )
 
@@ -20,8 +21,8 @@ func (s *Store) dayOf(ttl time.Duration) int64 {
 // purgeReports deletes reports older than report-ttl, by day; never a node's latest.
 func (s *Store) purgeReports(ctx context.Context) error {
 	cut := s.dayOf(s.cfg.ReportTTL)
-	return s.eachFound(ctx, `SELECT id FROM report WHERE producer_timestamp < ?1
-		AND NOT EXISTS (SELECT 1 FROM node WHERE node.latest_report_id = report.id) LIMIT ?2`, cut, func(ids []int64) error {
+	return s.eachFound(ctx, `SELECT id FROM report WHERE producer_timestamp < ?2
+		AND NOT EXISTS (SELECT 1 FROM node WHERE node.latest_report_id = report.id) LIMIT ?1`, cut, func(ids []int64) error {
 		return s.steps(ctx, PurgeReports, func(w *writer, limit int) (done int64, err error) {
 			for limit = max(limit/16, 1); len(ids) > 0 && done < int64(limit); ids = ids[1:] {
 				done++
@@ -77,8 +78,8 @@ func (w *writer) deleteReports(selection string, args ...any) (int64, error) {
 // leaves those of the latest reports.
 func (s *Store) purgeEvents(ctx context.Context) error {
 	cut := s.dayOf(min(s.cfg.ResourceEventsTTL, s.cfg.ReportTTL))
-	return s.eachFound(ctx, `SELECT DISTINCT report_id FROM event WHERE timestamp < ?1
-		AND NOT EXISTS (SELECT 1 FROM node WHERE node.latest_report_id = event.report_id) LIMIT ?2`, cut, func(reports []int64) error {
+	return s.eachFound(ctx, `SELECT DISTINCT report_id FROM event WHERE timestamp < ?2
+		AND NOT EXISTS (SELECT 1 FROM node WHERE node.latest_report_id = event.report_id) LIMIT ?1`, cut, func(reports []int64) error {
 		return s.steps(ctx, PurgeResourceEvents, func(w *writer, limit int) (done int64, err error) {
 			for left := int64(limit); len(reports) > 0 && left > 0; reports = reports[1:] {
 				gone, err := w.changed(`DELETE FROM event WHERE (report_id, seq) IN (SELECT report_id, seq FROM event
@@ -97,15 +98,46 @@ func (s *Store) purgeEvents(ctx context.Context) error {
 	})
 }
 
+// silent is true of nodes that have been silent since ?2 and may expire. Spec §7.1.
+const silent = `deactivated IS NULL AND expired IS NULL
+	AND coalesce(facts_producer_timestamp < ?2, 1) AND coalesce(catalog_producer_timestamp < ?2, 1)
+	AND coalesce(report_producer_timestamp < ?2, 1) AND coalesce(inputs_timestamp < ?2, 1)
+	AND (expires_facts IS NULL OR expires_facts = 1 AND expires_facts_updated < ?2)`
+
+// expireNodes marks nodes that have been silent for node-ttl.
+func (s *Store) expireNodes(ctx context.Context) error {
+	if s.cfg.NodeTTL <= 0 {
+		return nil
+	}
+	now := s.cfg.Now()
+	cut := ms(now.Add(-s.cfg.NodeTTL))
+	return s.eachFound(ctx, "SELECT id FROM node WHERE "+silent+" LIMIT ?1", cut, func(ids []int64) error {
+		return s.steps(ctx, ExpireNodes, func(w *writer, limit int) (done int64, err error) {
+			for ; len(ids) > 0 && done < int64(limit); ids = ids[1:] {
+				done++
+				var certname string
+				found, err := w.row("UPDATE node SET expired = ?1 WHERE id = ?3 AND "+silent+" RETURNING certname", []any{ms(now), cut, ids[0]}, &certname)
+				if err != nil {
+					return done, err
+				}
+				if found {
+					s.log.LogAttrs(ctx, slog.LevelInfo, "auto-expired node", slog.String("certname", certname))
+				}
+			}
+			return done, nil
+		})
+	})
+}
+
 // maxFound bounds the ids that a cleanup keeps in memory.
 const maxFound = 200_000
 
 // eachFound reads the ids that a selection finds, beside the writer, and hands
-// them to use, until there are no more. ?1 of the selection is cut, ?2 how many
-// it may find.
+// them to use, until there are no more. ?1 of the selection is how many it may
+// find, ?2 is cut.
 func (s *Store) eachFound(ctx context.Context, selection string, cut int64, use func(ids []int64) error) error {
 	for {
-		ids, err := s.read(ctx, selection, cut, maxFound)
+		ids, err := s.read(ctx, selection, maxFound, cut)
 		if err != nil {
 			return fmt.Errorf("look for what is due: %w", err)
 		}
