@@ -59,8 +59,8 @@ fuzz: ## every fuzz target for FUZZTIME (30s)
 	done
 
 .PHONY: docs
-docs: ## write the generated pages anew: docs/{configuration,cli,metrics,api/routes}.md
-	$(GO) test -count=1 -run '^TestDocs(Routes|Metrics)?$$' ./cmd/internal/config ./cmd/internal/lint ./cmd/dalang -update
+docs: ## write the generated pages anew: docs/{configuration,cli,metrics,api/routes,api/entities}.md
+	$(GO) test -count=1 -run '^TestDocs(Routes|Metrics|Entities)?$$' ./cmd/internal/config ./cmd/internal/lint ./cmd/dalang -update
 
 .PHONY: golden
 golden: ## write all goldens anew, and what the examples in docs/ print; look at the diff

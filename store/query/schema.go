@@ -10,14 +10,17 @@ type EntityInfo struct {
 	Fields    []FieldInfo
 	Relations []Relation // what an implicit subquery may name
 	Node      bool       // rows belong to a node: node_state and ["fact", …] apply
+	About     string     // for people, Markdown
 }
 
 // FieldInfo describes a field of an entity.
 type FieldInfo struct {
 	Name      string
 	Type      Type
-	Queryable bool // may be compared and ordered by
-	Shown     bool // is part of a row and may be extracted
+	Queryable bool   // may be compared and ordered by
+	Shown     bool   // is part of a row and may be extracted
+	NotNull   bool   // is never null
+	About     string // for people, Markdown
 }
 
 // Entities lists every entity by name, its fields in the order of rows.
@@ -29,9 +32,9 @@ func Extensions() []EntityInfo { return extensions().infos() }
 func (c catalogue) infos() []EntityInfo {
 	var out []EntityInfo
 	for _, e := range c {
-		info := EntityInfo{Name: e.Name, Alias: e.Alias, Relations: e.Relations, Node: e.Node}
+		info := EntityInfo{Name: e.Name, Alias: e.Alias, Relations: e.Relations, Node: e.Node, About: about(e.Name)}
 		for _, f := range e.Fields {
-			info.Fields = append(info.Fields, FieldInfo{f.Name, f.Type, f.Queryable, f.Shown})
+			info.Fields = append(info.Fields, FieldInfo{f.Name, f.Type, f.Queryable, f.Shown, f.NotNull, aboutField(e.Name, f.Name)})
 		}
 		out = append(out, info)
 	}

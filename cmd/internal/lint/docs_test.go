@@ -16,6 +16,7 @@ import (
 	"dalang/server"
 	"dalang/server/orch"
 	"dalang/server/pdb"
+	"dalang/store/query"
 )
 
 var update = flag.Bool("update", false, "write the generated pages anew")
@@ -109,6 +110,64 @@ func TestDocsMetrics(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestDocsEntities(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("# Entities\n\n<!-- Made of the entity tables by `make docs`. Do not edit. -->\n\n" +
+		"What can be [queried](query.md). *Asked for* fields may be compared and ordered by; *shown* ones are part of a row, and may be extracted. " +
+		"*Belongs to a node* tells that `node_state`, `[\"node\", \"active\"]` and `[\"fact\", …]` may be asked for too, and that rows of dead nodes are left out. " +
+		"*Leads to* are the entities that an implicit subquery may name, with the fields that are equal.\n")
+	list := append(query.Entities(), query.Extensions()...)
+	for _, e := range list {
+		require.NotEmpty(t, e.About, "%s says nothing about itself", e.Name)
+		fmt.Fprintf(&b, "\n## %s\n\n%s", e.Name, e.About)
+		if e.Node {
+			b.WriteString(" Belongs to a node.")
+		}
+		if leads := relations(e); leads != "" {
+			b.WriteString(" Leads to " + leads + ".")
+		}
+		b.WriteString("\n\n| field | type | asked for | shown | |\n|---|---|---|---|---|\n")
+		for _, f := range e.Fields {
+			require.NotEmpty(t, f.About, "%s.%s says nothing about itself", e.Name, f.Name)
+			kind := f.Type.String()
+			if !f.NotNull && f.Queryable {
+				kind += "?"
+			}
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", f.Name, kind, tick(f.Queryable), tick(f.Shown), f.About)
+		}
+	}
+	b.WriteString("\nA type with a question mark may be null.\n")
+	golden(t, "api/entities.md", b.String())
+}
+
+func tick(yes bool) string {
+	if yes {
+		return "yes"
+	}
+	return ""
+}
+
+// relations lists where implicit subqueries lead, those over the same fields together.
+func relations(e query.EntityInfo) string {
+	var order []string
+	over := map[string][]string{}
+	for _, r := range e.Relations {
+		by := "`" + strings.Join(r.Local, "`, `") + "`"
+		if foreign := "`" + strings.Join(r.Foreign, "`, `") + "`"; foreign != by {
+			by += " = " + foreign
+		}
+		if over[by] == nil {
+			order = append(order, by)
+		}
+		over[by] = append(over[by], r.Target)
+	}
+	for i, by := range order {
+		sort.Strings(over[by])
+		order[i] = strings.Join(over[by], ", ") + " (" + by + ")"
+	}
+	return strings.Join(order, "; ")
 }
 
 // TestDocsAreLinked wants README.md to link every page in docs/, and every page
