@@ -96,8 +96,8 @@ func TestSizes(t *testing.T) {
 	roundTrip(t, s, l, c)
 	_ = c.Write(websocket.MessageText, sized(limit+1)) // it may be closed before all is written
 	require.EqualValues(t, 1009, c.Closed())
+	eventually(t, "it is told", func() bool { return metric(t, reg, "dalang_pcp_closed_total", "") == 1 })
 	require.EqualValues(t, 1, metric(t, reg, "dalang_pcp_closed_total", "size"))
-	require.EqualValues(t, 1, metric(t, reg, "dalang_pcp_closed_total", ""))
 
 	c = s.Dial(t, "/pcp2/agent", "b.example.com")
 	eventually(t, "b", func() bool { return len(s.Inventory()) == 1 })

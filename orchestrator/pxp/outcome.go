@@ -1,0 +1,130 @@
+package pxp
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"dalang/orchestrator/job"
+)
+
+// kindFailure is what a node errs with when its agent gives no kind.
+const kindFailure = job.Prefix + "execution-failure"
+
+// puppetModule runs Puppet.
+const puppetModule = "pxp-module-puppet"
+
+// outcome says how a run ended whose module gave these results.
+func outcome(r *job.Request, results json.RawMessage) job.Outcome {
+	var of struct {
+		ExitCode *int       `json:"exitcode"`
+		Stdout   string     `json:"stdout"`
+		Stderr   string     `json:"stderr"`
+		Error    *ownError  `json:"_error"`
+		Puppet   puppetPart `json:"-"`
+	}
+	err := json.Unmarshal(results, &of)
+	if err == nil && r.Module == puppetModule {
+		err = json.Unmarshal(results, &of.Puppet)
+	}
+	switch {
+	case err != nil:
+		return failure(r, "", "the agent's results cannot be read: %v", err)
+	case of.Error != nil:
+		return failure(r, of.Error.Kind, "%s", clip(of.Error.Msg))
+	case of.ExitCode == nil && r.Module != puppetModule:
+		return failure(r, "", "the agent's results have no exit code")
+	}
+	o := job.Outcome{State: job.Finished, Stdout: of.Stdout, Stderr: of.Stderr, Results: results}
+	if of.ExitCode != nil {
+		o.ExitCode = *of.ExitCode
+	}
+	if r.Module == puppetModule {
+		return of.Puppet.decide(r, o)
+	}
+	if o.ExitCode != 0 {
+		o.State = job.Failed
+	}
+	if e := errorOf(of.Stdout); e != nil && e.Kind == executionError {
+		return failure(r, e.Kind, "%s", clip(e.Msg))
+	}
+	return o
+}
+
+// ownError is what an agent puts where a module's output would be.
+type ownError struct {
+	Kind string `json:"kind"`
+	Msg  string `json:"msg"`
+}
+
+// executionError is the kind of it when the module could not be run at all.
+const executionError = "puppetlabs.pxp-agent/execution-error"
+
+// errorOf is the error that a module's output is, or nil.
+func errorOf(stdout string) *ownError {
+	var of struct {
+		Error *ownError `json:"_error"`
+	}
+	if len(stdout) == 0 || stdout[0] != '{' || json.Unmarshal([]byte(stdout), &of) != nil {
+		return nil
+	}
+	return of.Error
+}
+
+// outcome says how a run ended of which the agent told when it was asked.
+func (s *status) outcome(r *job.Request) job.Outcome {
+	if r.Module == puppetModule {
+		if !json.Valid([]byte(s.Stdout)) {
+			why := clip(s.Stderr)
+			if why == "" {
+				why = clip(s.Stdout)
+			}
+			return failure(r, "", "the Puppet run left no result; exit code %d: %s", s.ExitCode, why)
+		}
+		return outcome(r, json.RawMessage(s.Stdout))
+	}
+	results, err := json.Marshal(map[string]any{"exitcode": s.ExitCode, "stdout": s.Stdout, "stderr": s.Stderr})
+	if err != nil { // of strings and a number: never
+		return failure(r, "", "%v", err)
+	}
+	return outcome(r, results)
+}
+
+// puppetPart is what pxp-module-puppet adds to results.
+type puppetPart struct {
+	TransactionUUID string  `json:"transaction_uuid"`
+	Status          string  `json:"status"`
+	ErrorType       string  `json:"error_type"`
+	Error           *string `json:"error"`
+}
+
+// decide maps Puppet's results to a state (orchestrator.md §7.1).
+func (p *puppetPart) decide(r *job.Request, o job.Outcome) job.Outcome {
+	reported := p.TransactionUUID != "" && p.TransactionUUID != "unknown"
+	switch {
+	case p.Error == nil && (p.Status == "changed" || p.Status == "unchanged"):
+		return o
+	case p.Error == nil && p.Status == "failed", p.Error != nil && p.ErrorType == "agent_exit_non_zero" && reported:
+		o.State = job.Failed
+		return o
+	}
+	why := fmt.Sprintf("Puppet's run has the status %q", p.Status)
+	if p.Error != nil {
+		why = *p.Error
+	}
+	bad := failure(r, "", "%s", clip(why))
+	bad.ExitCode, bad.Results = o.ExitCode, o.Results
+	var e *job.Error
+	if errors.As(bad.Err, &e) && p.ErrorType != "" {
+		e.Details["error_type"] = clip(p.ErrorType)
+	}
+	return bad
+}
+
+// failure is the outcome of what could not be run. An empty kind is ours.
+func failure(r *job.Request, kind, format string, args ...any) job.Outcome {
+	if kind == "" {
+		kind = kindFailure
+	}
+	return job.Outcome{State: job.Errored, Err: job.NodeError(kind, r.Certname, format, args...)}
+}
