@@ -96,6 +96,9 @@ func says(t testing.TB, messageType, target string, data any) *pcp.Message {
 // roundTrip proves that a peer is served: a request to it and its answer arrive.
 func roundTrip(t *testing.T, s *brokertest.Server, l *local, c *brokertest.Client) {
 	t.Helper()
+	uri, err := pcp.ParseURI(c.URI)
+	require.NoError(t, err)
+	eventually(t, "it is let in", func() bool { _, there := s.Find(uri); return there }) // a moment after the handshake
 	require.NoError(t, s.Send(message(t, pcp.BlockingRequest, c.URI, "how are you?")))
 	request := c.Receive()
 	require.JSONEq(t, `"how are you?"`, string(request.Data))

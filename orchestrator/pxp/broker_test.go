@@ -133,7 +133,7 @@ func TestOverTheBroker(t *testing.T) {
 		l.mu.Lock()
 		c, err := pxp.New(pxp.Config{Broker: l, Sink: told, PollFirst: 50 * time.Millisecond, PollMost: 100 * time.Millisecond})
 		require.NoError(t, err)
-		s := brokertest.Start(t, ca, broker.Config{Farewell: 100 * time.Millisecond}, map[string]broker.Local{pxp.ClientType: l.local})
+		s := brokertest.Start(t, ca, broker.Config{Farewell: 100 * time.Millisecond, MaxToPeer: 1 << 20}, map[string]broker.Local{pxp.ClientType: l.local})
 		l.Broker = s.Broker
 		l.mu.Unlock()
 		return s, c
@@ -164,7 +164,7 @@ func TestOverTheBroker(t *testing.T) {
 		require.Equal(t, "result "+certname+" finished", told.next(t), "by asking")
 
 		large := run(certname)
-		large.Params = json.RawMessage(quoted(strings.Repeat("x", 32_000_000)))
+		large.Params = json.RawMessage(quoted(strings.Repeat("x", 1<<20)))
 		require.ErrorContains(t, c.Start(t.Context(), large), "larger than the peer takes")
 
 		s.End() // the next life
