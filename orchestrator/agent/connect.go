@@ -78,7 +78,11 @@ func (a *Agent) session(ctx context.Context, broker string) (connected bool, err
 		_ = conn.Close(websocket.StatusGoingAway, "") // it is gone either way
 		return nil
 	})
-	return true, g.Wait()
+	err = g.Wait()
+	if s.dead != nil {
+		err = s.dead
+	}
+	return true, err
 }
 
 func (a *Agent) dial(ctx context.Context, broker string) (*websocket.Conn, error) {
@@ -114,6 +118,10 @@ func (s *session) ping(ctx context.Context) error {
 		case <-tick.C:
 		}
 		if err := s.pingOnce(ctx); err != nil && ctx.Err() == nil {
+			s.mu.Lock()
+			s.dead = err // before the reader finds out
+			s.mu.Unlock()
+			_ = s.conn.CloseNow() // nobody would answer a parting word
 			return err
 		}
 	}

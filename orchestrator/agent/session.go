@@ -26,6 +26,7 @@ type session struct {
 	mu       sync.Mutex        // guards all below, and that told agrees with the spool
 	told     map[string]string // transactions by id of the message that told them
 	declined map[string]bool   // transactions that nobody took: not told again here
+	dead     error             // why we gave the connection up
 }
 
 // request is the data of a request of either kind.

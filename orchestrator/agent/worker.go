@@ -94,6 +94,9 @@ func (a *Agent) launch(e entry, order action.Order) (int, error) {
 	}
 	defer in.Close() // the worker has its own
 	cmd := exec.Command(a.cfg.Worker[0], a.cfg.Worker[1:]...)
+	if cmd.Path == self() {
+		cmd.Args[0] = "dalang" // as process lists show it
+	}
 	cmd.Dir, cmd.Env = string(e), action.Environment(os.Environ())
 	cmd.Stdin, cmd.Stderr = in, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
