@@ -1,0 +1,163 @@
+package ptype
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func value(t testing.TB, text string) any {
+	t.Helper()
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	var v any
+	require.NoError(t, d.Decode(&v), text)
+	return v
+}
+
+func TestCheck(t *testing.T) {
+	for _, c := range []struct {
+		typ      string
+		yes, no  string // JSON values, apart by spaces
+		mismatch string // of the last no
+	}{
+		{"Any", `null 1 "a" [1] {}`, ``, ""},
+		{"Data", `null 1 "a" [1] {"a":[{}]}`, ``, ""},
+		{"Boolean", `true false`, `"true" 1 null`, "expected Boolean, got Undef"},
+		{"Boolean[true]", `true`, `false`, ""},
+		{"Integer", `1 -5 12345678901234567890123`, `1.0 1e3 "1" true`, "expected Integer, got Boolean"},
+		{"Integer[1]", `1 99`, `0 -1`, ""},
+		{"Integer[default, 10]", `-99 10`, `11`, ""},
+		{"Integer[0x10, 0x1F]", `16 31`, `15 32`, ""},
+		{"Integer[1, 12345678901234567890123]", `12345678901234567890123`, `12345678901234567890124`, ""},
+		{"Float", `1.5 1e3`, `1 "1.5"`, ""},
+		{"Float[-1.5, 2.5]", `-1.5 2.5`, `-1.6 2.6`, ""},
+		{"Numeric", `1 1.5`, `"1"`, "expected Numeric, got String"},
+		{"String", `"" "a"`, `1 null`, ""},
+		{"String[1]", `"a"`, `""`, ""},
+		{"String[1,3]", `"äöü"`, `"abcd"`, ""},
+		{"Enum['a', 'b']", `"a" "b"`, `"c" "A"`, "expected Enum['a', 'b'], got String"},
+		{"Enum[present, absent]", `"present"`, `"other"`, ""},
+		{"Enum['a', true]", `"A"`, `"b"`, ""},
+		{`Pattern[/\A[a-z]+\z/, /^x\/y$/]`, `"abc" "x/y"`, `"ABC" 1`, ""},
+		{`Pattern[/\A\h+\z/]`, `"deadBEEF"`, `"xyz"`, ""},
+		{`Pattern[/\A(?!root)\w+\z/]`, `"user"`, `"root"`, ""},
+		{`Pattern['\d']`, `"a1"`, `"a"`, ""},
+		{"Optional[Integer]", `null 1`, `"a"`, "expected Optional[Integer], got String"},
+		{"Optional", `null 1`, ``, ""},
+		{"Optional['a']", `null "a"`, `"b"`, ""},
+		{"NotUndef", `1 false`, `null`, ""},
+		{"NotUndef[String]", `"a"`, `null 1`, ""},
+		{"Undef", `null`, `0`, ""},
+		{"Variant[Integer, Array[String]]", `1 ["a"]`, `"a" [1]`, "expected String at [0], got Integer"},
+		{"Array", `[] [1,"a"]`, `{} 1`, ""},
+		{"Array[Integer]", `[] [1,2]`, `[1,"a"]`, "expected Integer at [1], got String"},
+		{"Array[String, 1]", `["a"]`, `[]`, "expected Array[String, 1], got Array"},
+		{"Array[String, 1, 2]", `["a","b"]`, `["a","b","c"]`, ""},
+		{"Array[1, 2]", `[true]`, `[]`, ""},
+		{"Hash", `{} {"a":1}`, `[]`, ""},
+		{"Hash[String, Integer]", `{"a":1}`, `{"a":"b"}`, "expected Integer at ['a'], got String"},
+		{"Hash[Enum['a'], Any]", `{"a":1}`, `{"b":1}`, "expected Enum['a'] at  (key 'b'), got String"},
+		{"Hash[String, Any, 1, 2]", `{"a":1}`, `{}`, ""},
+		{"Struct[{a => Integer, Optional[b] => String, 'c' => Optional[Integer]}]", `{"a":1} {"a":1,"b":"x","c":null}`,
+			`{} {"a":1,"d":1} {"a":"x"}`, "expected Integer at ['a'], got String"},
+		{"Struct[{mode=>Enum[file,missing], path=>Optional[String[1]],}]", `{"mode":"file"}`, `{"mode":"x"} []`, ""},
+		{"Tuple[String, Integer]", `["a",1]`, `["a"] ["a",1,2] [1,"a"]`, ""},
+		{"Tuple[String, Integer, 1, 4]", `["a"] ["a",1,2,3]`, `[] ["a",1,2,3,4]`, ""},
+		{"Collection[1]", `[1] {"a":1}`, `[] 1`, ""},
+		{"Scalar", `1 "a" true`, `null [] {}`, ""},
+		{"Sensitive[String]", `"a"`, `1`, "expected Sensitive[String], got Integer"},
+		{"Sensitive", `"a" 1`, ``, ""},
+		{"TargetSpec", `"a" ["a",["b"]]`, `1 [1] {}`, ""},
+		{"SemVer", `"1.2.3"`, `1`, ""},
+		{"Stdlib::Absolutepath", `1 "a" null`, ``, ""},
+		{"Array[Stdlib::Port::Unprivileged]", `[1]`, `1`, ""},
+		{"Variant[Array[Integer], Undef]", `null [1]`, `1`, ""},
+	} {
+		t.Run(c.typ, func(t *testing.T) {
+			parsed, err := Parse(c.typ)
+			require.NoError(t, err)
+			require.Equal(t, c.typ, parsed.String())
+			for _, text := range strings.Fields(c.yes) {
+				require.NoError(t, parsed.Check(value(t, text)), text)
+			}
+			var last error
+			for _, text := range strings.Fields(c.no) {
+				last = parsed.Check(value(t, text))
+				require.Error(t, last, text)
+			}
+			if c.mismatch != "" {
+				require.EqualError(t, last, c.mismatch)
+			}
+		})
+	}
+}
+
+func TestParseErrors(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                           `type "": a type expected, such as String at character 1`,
+		"string":                     `type "string": a type expected, such as String at character 1`,
+		"String[":                    `type "String[": a type, a string, a number or a regular expression expected at character 8`,
+		"String[1":                   `type "String[1": ] expected at character 9`,
+		"String] ":                   `type "String] ": nothing more expected at character 7`,
+		"Integer['a']":               `type "Integer['a']": Integer: a number or default expected at character 9`,
+		"Integer[2, 1]":              `type "Integer[2, 1]": Integer: the smallest is larger than the largest at character 9`,
+		"Integer[1, 2, 3]":           `type "Integer[1, 2, 3]": Integer: too many arguments at character 15`,
+		"Enum['a]":                   `type "Enum['a]": the string does not end at character 9`,
+		"Pattern[/a":                 `type "Pattern[/a": the regular expression does not end at character 9`,
+		"Hash[String]":               `type "Hash[String]": Hash: another type expected at character 13`,
+		"Struct[{1 => String}]":      `type "Struct[{1 => String}]": a key expected: a string, or one in Optional[…] at character 9`,
+		"Struct[{a = String}]":       `type "Struct[{a = String}]": => expected at character 11`,
+		strings.Repeat("Array[", 99): "types nest deeper than 50",
+		"Optional[1]":                "Optional: a type expected",
+		"Boolean['x']":               "Boolean: true or false expected",
+		"Integer[1x]":                "Integer: a number expected",
+		"Variant":                    "Variant: arguments expected",
+	} {
+		_, err := Parse(text)
+		var e *Error
+		require.ErrorAs(t, err, &e, text)
+		require.Contains(t, err.Error(), want)
+	}
+}
+
+func TestUnknownAndSensitive(t *testing.T) {
+	parsed, err := Parse("Struct[{a => Variant[Stdlib::Port, Integer], b => Array[My::Type]}]")
+	require.NoError(t, err)
+	require.Equal(t, []string{"Stdlib::Port", "My::Type"}, parsed.Unknown())
+	for text, want := range map[string]bool{"Sensitive": true, "Optional[Sensitive[String]]": true, "Variant[String, Sensitive[String]]": true, "Array[String]": false} {
+		parsed, err := Parse(text)
+		require.NoError(t, err)
+		require.Equal(t, want, parsed.Sensitive(), text)
+	}
+}
+
+func TestSlowPatternEnds(t *testing.T) {
+	parsed, err := Parse(`Pattern[/\A(a|aa)+\z/]`)
+	require.NoError(t, err)
+	require.Error(t, parsed.Check(strings.Repeat("a", 60)+"!"))
+}
+
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{"Optional[Variant[Integer[1,2],Enum['a','b']]]", `Pattern[/\Aa\/b/]`, "Struct[{a=>Any,Optional['b']=>Tuple[String,1,2]}]", "Hash[String,Data,1,default]"} {
+		f.Add(s, `{"a":[1,"x",null]}`)
+	}
+	f.Fuzz(func(t *testing.T, text, given string) {
+		parsed, err := Parse(text)
+		if err != nil {
+			return
+		}
+		d := json.NewDecoder(strings.NewReader(given))
+		d.UseNumber()
+		var v any
+		if d.Decode(&v) == nil {
+			_ = parsed.Check(v)
+		}
+		_ = parsed.Unknown()
+		again, err := Parse(parsed.String())
+		require.NoError(t, err)
+		require.Equal(t, parsed.String(), again.String())
+	})
+}
