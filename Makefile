@@ -58,6 +58,10 @@ fuzz: ## every fuzz target for FUZZTIME (30s)
 	  done; \
 	done
 
+.PHONY: difffuzz
+difffuzz: ## random queries to this and to the real PuppetDB at DALANG_ORACLE (skipped without one); see cmd/internal/difffuzz
+	DALANG_ORACLE=$${DALANG_ORACLE:-http://127.0.0.1:8090} $(GO) test -count=1 -timeout 2h -run '^TestDifferences$$' -v ./cmd/internal/difffuzz
+
 .PHONY: docs
 docs: ## write the generated pages anew: docs/{configuration,cli,metrics,api/routes,api/entities}.md
 	$(GO) test -count=1 -run '^TestDocs(Routes|Metrics|Entities)?$$' ./cmd/internal/config ./cmd/internal/lint ./cmd/dalang -update

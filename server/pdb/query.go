@@ -79,6 +79,7 @@ func (q *Queries) handle(e endpoint) func(http.ResponseWriter, *http.Request) er
 		}
 		switch {
 		case e.single:
+			req.PackageInventory = false // as upstream, which forwards no more than the expiration of facts
 			return q.object(r.Context(), w, req, e.parent, vars[string(e.parent)])
 		case e.only != "":
 			return q.data(r.Context(), w, req, e.only)

@@ -17,7 +17,6 @@ type dotted struct {
 }
 
 type segment struct {
-	raw   string // as written, without quotes
 	key   string
 	index int // -1: none
 	match string
@@ -85,7 +84,7 @@ func nextSegment(rest string) (s segment, after string, more, ok bool) {
 	case quotedOrMatch:
 		text = text[1 : len(text)-1]
 	}
-	s.raw, s.key = text, text
+	s.key = text
 	if m := indexedName.FindStringSubmatch(text); m != nil {
 		s.key = m[1]
 		s.index, _ = strconv.Atoi(m[2])
@@ -124,12 +123,12 @@ func (d *dotted) matches() bool {
 	return false
 }
 
-// literal is the same way with indexes taken for parts of keys.
-func (d *dotted) literal() *dotted {
+// whole is the same way without indexes.
+func (d *dotted) whole() *dotted {
 	c := *d
 	c.segs = nil
 	for _, s := range d.segs {
-		c.segs = append(c.segs, segment{key: s.raw, index: -1})
+		c.segs = append(c.segs, segment{key: s.key, index: -1})
 	}
 	return &c
 }

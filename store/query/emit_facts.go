@@ -40,23 +40,26 @@ func (p inDoc) sql(s *scope) string {
 		return p.contains(s)
 	}
 	x := s.place(p.t)
-	if p.op == "~" {
-		test := "pdb_regexp(" + s.arg(p.v.Text) + ", pdb_json_text(" + x + "))"
-		if d.ofFacts() {
-			return test
-		}
-		// A resource without parameters does not match, others without this one are unknown.
-		return "(" + s.use(p.t.field.SQL) + " <> '{}' AND " + test + ")"
-	}
 	test := "pdb_json_key(" + x + ") " + p.op + " " + s.arg(sqlfunc.Key(canonical(p.v)))
-	if p.op == "=" && d.indexed() { // false, not unknown, without the top of the path
-		doc, rest := s.document(p.t)
-		if !d.ofFacts() {
-			doc = "pdb_json_path(" + doc + ", " + s.arg(pathText(rest[:1])) + ")"
-		}
-		return "(" + doc + " IS NOT NULL AND " + test + ")"
+	switch {
+	case p.op == "~":
+		test = "pdb_regexp(" + s.arg(p.v.Text) + ", pdb_json_text(" + x + "))"
+	case p.op == "=" && !d.indexed():
+		return test
+	case d.ofFacts() && len(d.segs) == 1 && d.segs[0].index < 0: // the place is the top itself
+		return "ifnull(" + test + ", 0)"
 	}
-	return test
+	return "(" + s.top(p.t) + " IS NOT NULL AND " + test + ")"
+}
+
+// top is the outermost member of the document on the way to a dotted field's
+// place: without it, most comparisons are false rather than unknown.
+func (s *scope) top(t term) string {
+	doc, rest := s.document(t)
+	if t.path.ofFacts() {
+		return doc
+	}
+	return "pdb_json_path(" + doc + ", " + s.arg(pathText([]segment{{key: rest[0].key, index: -1}})) + ")"
 }
 
 // contains is jsonb containment of the path with the value at its end.

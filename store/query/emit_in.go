@@ -1,6 +1,9 @@
 package query
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 func (p member) sql(s *scope) string {
 	inner := s.emitter.scope(p.sub.ent)
@@ -32,21 +35,21 @@ func kindOfType(t Type) string {
 		return "bool"
 	case Time, Stamp:
 		return "time"
-	case Value, Raw:
+	case Value, Raw, Document:
 		return "json"
 	case Path, LeafPath:
 		return "path"
 	case Tags, Pairs:
 		return "array"
 	}
-	return "document"
+	panic(fmt.Sprintf("query: unknown type %d", t))
 }
 
 // coercible tells whether in can compare an outer field with an inner column.
 // inner is nil for a dotted column, which is JSON.
 func coercible(outer, inner *Field) bool {
 	o, i := kindOfType(outer.Type), "json"
-	if inner != nil && inner.Type != Document {
+	if inner != nil {
 		i = kindOfType(inner.Type)
 	}
 	switch {
@@ -71,9 +74,6 @@ func (s *scope) coerced(inner *scope, f *Field, c term) (left, right string) {
 		right = inner.place(c)
 	} else {
 		right, from = inner.use(c.field.Compare), kindOfType(c.field.Type)
-	}
-	if from == "document" {
-		from = "json"
 	}
 	to := kindOfType(f.Type)
 	switch {

@@ -72,7 +72,11 @@ func (p compare) sql(s *scope) string {
 	case Value:
 		return s.compareValue(f, x, p.op, p.v.(ast.Value))
 	case Document:
-		return "pdb_json_contains(" + x + ", " + s.arg(canonical(p.v.(ast.Value))) + ")"
+		test := "pdb_json_contains(" + x + ", " + s.arg(canonical(p.v.(ast.Value))) + ")"
+		if f.NotNull {
+			return test
+		}
+		return "ifnull(" + test + ", 0)" // no document contains nothing
 	}
 	return x + " " + p.op + " " + s.arg(p.v)
 }
@@ -155,6 +159,19 @@ func (p regex) sql(s *scope) string {
 	return "ifnull(pdb_regexp(" + pattern + ", " + x + "), 0)" // spec §3.6: not NULL
 }
 
+func (p noPattern) sql(s *scope) string {
+	f := p.t.field
+	switch {
+	case p.t.path != nil:
+		return "(" + s.top(p.t) + " IS NOT NULL AND NULL)"
+	case f.Type == Tags || f.Type == Pairs: // whether there is an element, never unknown
+		return always{}.sql(s)
+	case f.Type == Value || f.NotNull:
+		return "NULL"
+	}
+	return "(" + s.use(f.Compare) + " IS NOT NULL AND NULL)"
+}
+
 // inDictionary tests the dictionary's texts. No reference is no match.
 func (f *Field) inDictionary(s *scope, test string) string {
 	in := s.use(f.Dict) + " IN (SELECT xd.id FROM " + f.DictTable + " xd WHERE " + test + ")"
@@ -167,10 +184,10 @@ func (f *Field) inDictionary(s *scope, test string) string {
 func (p nullTest) sql(s *scope) string {
 	f := p.t.field
 	switch {
-	case p.t.path != nil || f.Type == Value:
+	case p.t.path != nil || f.Type == Value || f.Type == Document:
 		x := s.use(f.SQL)
 		if p.t.path != nil {
-			x = s.place(term{field: f, path: p.t.path.literal()})
+			x = s.place(term{field: f, path: p.t.path.whole()})
 		}
 		if p.want {
 			return x + " = 'null'"

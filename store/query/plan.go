@@ -21,6 +21,9 @@ type outcol struct {
 	term term
 }
 
+// plain tells that a column is a field as it is.
+func (c outcol) plain() bool { return c.term.fn == nil && c.term.path == nil }
+
 type sortKey struct {
 	term term
 	desc bool
@@ -63,7 +66,9 @@ type (
 		t       term
 		pattern string
 	}
-	nullTest struct {
+	// noPattern is ~ with null, which is unknown rather than false.
+	noPattern struct{ t term }
+	nullTest  struct {
 		t    term
 		want bool
 	}

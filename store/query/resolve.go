@@ -41,6 +41,9 @@ func (r *resolver) resolve(req *Request, q *ast.Query) (p *plan, err error) {
 	if len(r.unknown) > 0 {
 		return nil, &Error{Message: strings.Join(r.unknown, "\n"), Hint: r.hint}
 	}
+	if i := slices.IndexFunc(p.cols, outcol.plain); ent.Strings && i >= 0 {
+		p.cols = p.cols[i : i+1] // rows are its values: nothing else can show
+	}
 	return p, nil
 }
 
@@ -183,10 +186,10 @@ func elide(ent *Entity, e ast.Expr) ast.Expr {
 		if x.Op != "=" || x.Field.Form != ast.Name || x.Value.Kind != ast.String {
 			return e
 		}
-		if x.Field.Name == "node_state" && ent.Node && strings.EqualFold(x.Value.Text, "any") {
+		if x.Field.Name == "node_state" && strings.EqualFold(x.Value.Text, "any") {
 			return nil
 		}
-		if x.Field.Name == "type" && x.Value.Text == "any" && (ent.Agent || ent.Name == "fact_paths") {
+		if f := ent.field("type"); x.Field.Name == "type" && x.Value.Text == "any" && f != nil && f.Queryable {
 			return nil
 		}
 	}

@@ -126,7 +126,7 @@ func (r *resolver) state(c *ast.Compare) pred {
 
 func mismatch(v ast.Value, f *Field) {
 	if f.Type == Int {
-		fail(`Argument "%s" is incompatible with numeric field "%s".`, asText(v), f.Name)
+		fail(`Argument "%s" is incompatible with numeric field "%s".`, message(v), f.Name)
 	}
 	fail(`Argument %s is incompatible with field "%s".`, v.JSON(), f.Name)
 }
@@ -180,10 +180,15 @@ func (r *resolver) equal(t term, c *ast.Compare) pred {
 
 func (r *resolver) match(t term, c *ast.Compare) pred {
 	f := t.field
-	if c.Value.Kind != ast.String {
+	pattern, ok := patternOf(c.Value)
+	switch {
+	case f.Type == Encoded && c.Value.Kind == ast.Null:
+		return regex{t, "null"}
+	case !ok && c.Value.Kind == ast.Null:
+		return noPattern{t}
+	case c.Value.Kind != ast.String:
 		fail(`Argument %s is not a regular expression.`, c.Value.JSON())
 	}
-	pattern := c.Value.Text
 	switch f.Type {
 	case Text, Tags, Pairs, Value, Path:
 	case Encoded:
@@ -196,6 +201,15 @@ func (r *resolver) match(t term, c *ast.Compare) pred {
 	}
 	checkPattern(pattern)
 	return regex{t, pattern}
+}
+
+// patternOf is a value as a regular expression where scalars of any type may
+// stand for one. ok is false for null.
+func patternOf(v ast.Value) (text string, ok bool) {
+	if v.Kind >= ast.Array {
+		fail("Invalid ~ clause")
+	}
+	return asText(v), v.Kind != ast.Null
 }
 
 func checkPattern(p string) {
@@ -219,7 +233,7 @@ func (r *resolver) ordered(t term, c *ast.Compare) pred {
 	switch f := t.field; f.Type {
 	case Int, Value:
 		if c.Value.Kind != ast.Number {
-			fail(`Argument "%s" and operator "%s" have incompatible types.`, asText(c.Value), c.Op)
+			fail(`Argument "%s" and operator "%s" have incompatible types.`, message(c.Value), c.Op)
 		}
 		if f.Type == Value {
 			return compare{t, c.Op, c.Value}

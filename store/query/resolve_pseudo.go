@@ -2,6 +2,7 @@ package query
 
 import (
 	"fmt"
+	"slices"
 
 	"dalang/store/query/ast"
 	"dalang/store/query/sqlfunc"
@@ -13,15 +14,17 @@ func (r *resolver) fact(ent *Entity, c *ast.Compare) pred {
 		r.unknownField(ent, "fact")
 		return always{}
 	}
-	switch k := c.Value.Kind; {
-	case c.Op == "=":
-	case c.Op == "~" && k == ast.String:
-		checkPattern(c.Value.Text)
+	v := c.Value
+	switch k := v.Kind; {
+	case c.Op == "=" && (k == ast.String || k == ast.Bool):
+	case c.Op == "~" && (k == ast.String || k == ast.Bool):
+		v = ast.Str(asText(v))
+		checkPattern(v.Text)
 	case c.Op != "~" && c.Op != "~>" && k == ast.Number:
 	default:
-		fail("Operator '%s' not allowed on value '%s'", c.Op, asText(c.Value))
+		fail("Operator '%s' not allowed on value '%s'", c.Op, message(v))
 	}
-	return ofFact{r.nodeID(ent), c.Field.Name, c.Op, c.Value}
+	return ofFact{r.nodeID(ent), c.Field.Name, c.Op, v}
 }
 
 // nodeID is the column with the id of a row's node.
@@ -34,14 +37,14 @@ func (r *resolver) factIn(ent *Entity, name string, list []ast.Value) pred {
 		return always{}
 	}
 	var any []pred
+	if len(list) == 0 {
+		fail("All values in array must be the same type.")
+	}
 	for _, v := range list {
 		if jsonType(v) != jsonType(list[0]) {
 			fail("All values in array must be the same type.")
 		}
 		any = append(any, ofFact{r.nodeID(ent), name, "=", v})
-	}
-	if any == nil {
-		return always{}
 	}
 	return anyOf{any}
 }
@@ -114,16 +117,30 @@ func (r *resolver) typeOf(ent *Entity, c *ast.Compare) pred {
 	return ofType{term{field: t.field}, c.Value.Text}
 }
 
+// simple tells whether a value may be compared with < and its like within a Document.
+func simple(v ast.Value) bool {
+	return v.Kind != ast.Object && !slices.ContainsFunc(v.Items, func(x ast.Value) bool {
+		_, isInt := number(x).(int64)
+		return x.Kind != ast.String && !(x.Kind == ast.Number && isInt)
+	})
+}
+
 // dotted resolves a comparison within a Document. Spec query.md §3.5.
 func (r *resolver) dotted(t term, c *ast.Compare) pred {
 	switch c.Op {
 	case "~>":
 		fail("Query operator ~> is not allowed on field %s", c.Field.Name)
 	case "~":
-		if c.Value.Kind != ast.String {
-			fail(`Argument %s is not a regular expression.`, c.Value.JSON())
+		text, ok := patternOf(c.Value)
+		if !ok {
+			return noPattern{t}
 		}
-		checkPattern(c.Value.Text)
+		checkPattern(text)
+		return inDoc{t, "~", ast.Str(text)}
+	case "<", "<=", ">", ">=":
+		if !simple(c.Value) {
+			fail("Invalid %s clause", c.Op)
+		}
 	}
 	if t.path.matches() {
 		if !t.path.ofFacts() {

@@ -88,6 +88,14 @@ func asText(v ast.Value) string {
 	return string(v.JSON())
 }
 
+// message is a value as messages show it.
+func message(v ast.Value) string {
+	if v.Kind >= ast.Array {
+		return v.Clojure()
+	}
+	return asText(v)
+}
+
 // noNUL refuses a text that no column can hold, in the database's words.
 func noNUL(v ast.Value) error {
 	if v.Kind == ast.String && strings.IndexByte(v.Text, 0) >= 0 {

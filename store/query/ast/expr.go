@@ -4,8 +4,8 @@ import "strings"
 
 // expr parses a condition.
 func expr(v Value) Expr {
-	if v.Kind == Array && len(v.Items) == 0 {
-		bad(v, "%s is not well-formed: queries must contain at least one operator", v.Clojure())
+	if v.Kind == Null || v.Kind == Array && len(v.Items) == 0 {
+		bad(v, "[] is not well-formed: queries must contain at least one operator")
 	}
 	op, ok := v.Head()
 	if !ok {

@@ -64,7 +64,9 @@ func from(v Value) *Query {
 	q := &Query{Entity: v.Items[1].Text, Pos: v.Items[1].Pos}
 	rest := v.Items[2:]
 	if len(rest) > 0 && !isPaging(rest[0]) {
-		body(q, rest[0])
+		if rest[0].Kind != Null { // null stands for no query
+			body(q, rest[0])
+		}
 		rest = rest[1:]
 	}
 	seen := map[string]bool{}
@@ -77,6 +79,9 @@ func from(v Value) *Query {
 			bad(c, "Multiple '%s' clauses are not permitted", head)
 		}
 		seen[head] = true
+	}
+	for _, c := range rest {
+		head, _ := c.Head()
 		paging(q, head, c)
 	}
 	return q
@@ -166,10 +171,33 @@ func extract(q *Query, v Value) {
 		switch {
 		case head == "group_by" && q.GroupBy == nil:
 			q.GroupBy = groupBy(c)
+		case i == 0 && c.Kind == Null: // no condition
 		case i == 0 && !isPaging(c):
+			filter(c)
 			q.Where = expr(c)
 		default:
 			bad(c, `%s is not a valid expression for "extract"`, c.Clojure())
+		}
+	}
+}
+
+// filter refuses what cannot be the condition of extract, in upstream's words.
+func filter(v Value) {
+	if v.Kind != Array {
+		return
+	}
+	op, _ := v.Head()
+	switch op {
+	case "and", "or":
+		for _, a := range v.Items[1:] {
+			filter(a)
+		}
+	case "not", "=", "<", ">", "<=", ">=", "~", "~>", "null?", "in", "subquery", "from", "extract":
+	default:
+		switch strings.ToLower(op) {
+		case "and", "or", "not": // upper case is fine
+		default:
+			bad(v, `%s is not a valid expression for "extract"`, v.Clojure())
 		}
 	}
 }

@@ -248,6 +248,7 @@ func (r *reader) number() string {
 	return r.src[from:r.pos]
 }
 
+// str takes a string. Control characters may stand in it as they are, as upstream's parser lets them.
 func (r *reader) str() string {
 	r.pos++
 	from := r.pos
@@ -255,7 +256,7 @@ func (r *reader) str() string {
 		if c := r.src[i]; c == '"' {
 			r.pos = i + 1
 			return clean(r.src[from:i])
-		} else if c == '\\' || c < 0x20 {
+		} else if c == '\\' {
 			break
 		}
 	}
@@ -268,8 +269,6 @@ func (r *reader) str() string {
 			return clean(b.String())
 		case c == '\\':
 			r.escape(&b)
-		case c < 0x20:
-			r.fail(r.pos, "Illegal unquoted character ((CTRL-CHAR, code %d)): has to be escaped using backslash to be included in string value", c)
 		default:
 			b.WriteByte(c)
 			r.pos++

@@ -13,6 +13,7 @@ func TestRead(t *testing.T) {
 		{`{"b":null,"a":[true,false],"a":{}}`, `{"b":null,"a":[true,false],"a":{}}`},
 		{`"\u00e9\n\t\"\\\/\ud83d\ude00\ud83d"`, `"é\n\t\"\\/😀` + "\uFFFD" + `"`},
 		{`[]`, `[]`},
+		{"[\"a\nb\x01\"]", `["a\nb\u0001"]`},
 		{`null`, `null`},
 	} {
 		v, err := Read(c.in)
@@ -34,7 +35,7 @@ func TestReadErrors(t *testing.T) {
 		_, err := Read(c.in)
 		require.EqualError(t, err, c.text)
 	}
-	for _, in := range []string{``, ` `, `"`, `"\`, `"\u12`, `"\x"`, `01`, `-`, `1.`, `1e`, `{`, `{"a"`, `{"a":`, `{a:1}`, `[1,]`, "\"\x01\"", `[1 2]`, "\xff"} {
+	for _, in := range []string{``, ` `, `"`, `"\`, `"\u12`, `"\x"`, `01`, `-`, `1.`, `1e`, `{`, `{"a"`, `{"a":`, `{a:1}`, `[1,]`, `[1 2]`, "\xff"} {
 		_, err := Read(in)
 		require.Error(t, err, in)
 		var e *SyntaxError

@@ -70,6 +70,7 @@ func TestPath(t *testing.T) {
 	for _, c := range []struct{ path, want string }{
 		{`["a","0"]`, `"key"`}, {`["a",["0"]]`, `"key"`}, {`["a",0]`, ``}, {`["a","list",1,"b",0]`, `1`}, {`["a","list","0"]`, ``},
 		{`["a","list",["0"]]`, `10`}, {`["a","list",-1]`, `null`}, {`["a","list",9]`, ``}, {`["q\""]`, `1`}, {`[]`, doc}, {`["x"]`, ``}, {`["a","0","b"]`, ``},
+		{`["a","0",0]`, `"key"`}, {`["a","0",["0"]]`, ``}, {`["a","0",1]`, ``}, {`["a","list",0,-1,0]`, `10`},
 	} {
 		p, err := ParsePath(c.path)
 		require.NoError(t, err)

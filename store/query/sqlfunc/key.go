@@ -201,6 +201,8 @@ func (p Path) Find(s string) (string, bool) {
 			if st.isIndex {
 				s, found = element(s, st.index)
 			}
+		default: // jsonb keeps a scalar as an array of one
+			found = st.isIndex && !st.isKey && (st.index == 0 || st.index == -1)
 		}
 		if !found {
 			return "", false

@@ -1,7 +1,7 @@
 package sqlfunc
 
 import (
-	"strconv"
+	"strings"
 
 	"dalang/store/query/ast"
 )
@@ -9,13 +9,15 @@ import (
 // PathMatcher is the operator ~>: a path of as many elements, each of which
 // fits. Its text is a JSON array: first a boolean, whether a pattern has to
 // cover the whole element (as for fact paths) or a part is enough (as for
-// fact contents); then the patterns. An integer fits that index; a string is a
-// regular expression, except that one of digits alone is a key.
+// fact contents); then the patterns. An integer fits indexes only, a string of
+// digits alone keys only; any other string is a regular expression for both.
+// Where a part is enough, that is so for integers as well: 1 fits 10.
 type PathMatcher []pathPattern
 
 type pathPattern struct {
-	exact string // the element's JSON text
+	exact string // the element's JSON text; or
 	re    *Regexp
+	kinds string // of elements that fit: k(eys), i(ndexes)
 }
 
 // NewPathMatcher reads the text of a PathMatcher. A bad pattern is a *RegexpError.
@@ -31,7 +33,14 @@ func NewPathMatcher(text string) (PathMatcher, error) {
 			whole = x.Flag
 			continue
 		}
-		if _, err := strconv.Atoi(x.Text); x.Kind == ast.Number || err == nil {
+		kinds := "ki"
+		switch {
+		case x.Kind == ast.Number:
+			kinds = "i"
+		case x.Text != "" && strings.Trim(x.Text, "0123456789") == "":
+			kinds = "k"
+		}
+		if whole && kinds != "ki" {
 			m = append(m, pathPattern{exact: string(x.JSON())})
 			continue
 		}
@@ -42,7 +51,7 @@ func NewPathMatcher(text string) (PathMatcher, error) {
 		if err != nil {
 			return nil, err
 		}
-		m = append(m, pathPattern{re: re})
+		m = append(m, pathPattern{re: re, kinds: kinds})
 	}
 	return m, nil
 }
@@ -56,13 +65,23 @@ func (m PathMatcher) Match(path string) (fits bool, err error) {
 			fits = false
 			return false
 		}
-		if p := m[i]; p.re == nil {
+		switch p := m[i]; {
+		case p.re == nil:
 			fits = p.exact == v
-		} else {
+		case strings.Contains(p.kinds, elementKind(v)):
 			fits, err = p.re.Match(unquote(v))
+		default:
+			fits = false
 		}
 		i++
 		return fits && err == nil
 	})
 	return fits && i == len(m), err
+}
+
+func elementKind(v doc) string {
+	if kindOf(v) == kNumber {
+		return "i"
+	}
+	return "k"
 }

@@ -41,6 +41,7 @@ func TestPathMatcher(t *testing.T) {
 	}{
 		{`[false,"net.*","ip"]`, `["networking","ip6"]`, true}, {`[true,"net.*","ip"]`, `["networking","ip6"]`, false}, {`[true,"net.*","ip6?"]`, `["networking","ip"]`, true},
 		{`[false,"a"]`, `["a","b"]`, false}, {`[false,"a","3"]`, `["a",3]`, false}, {`[false,"a","3"]`, `["a","3"]`, true}, {`[false,"a",3]`, `["a",3]`, true}, {`[false,"a",".*"]`, `["a",3]`, true}, {`[false]`, `["a"]`, false},
+		{`[false,"a",1]`, `["ab",10]`, true}, {`[false,"a",1]`, `["a","1"]`, false}, {`[false,"a","1"]`, `["a","x10"]`, true}, {`[true,"a",1]`, `["a",10]`, false}, {`[true,"a",1]`, `["a",1]`, true},
 	} {
 		m, err := NewPathMatcher(c.patterns)
 		require.NoError(t, err)

@@ -1,0 +1,129 @@
+package difffuzz
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	"dalang/store/query/conformance"
+)
+
+const testdata = "../../../testdata"
+
+func newLocal(t *testing.T) (*Local, []Command) {
+	t.Helper()
+	commands, err := Corpus(testdata)
+	require.NoError(t, err)
+	l, err := NewLocal(t.Context(), t.TempDir(), commands)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, l.Close()) })
+	return l, commands
+}
+
+func number(t *testing.T, name string, otherwise int) int {
+	s := os.Getenv(name)
+	if s == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(s)
+	require.NoError(t, err, name)
+	return n
+}
+
+// TestDifferences asks Dalang and the PuppetDB at $DALANG_ORACLE the same.
+// It is skipped without one. $DALANG_DIFFFUZZ_SEED, $DALANG_DIFFFUZZ_QUERIES and $DALANG_DIFFFUZZ_STOP
+// say which requests, how many, and after how many differences to stop. What
+// differs becomes lines of $DALANG_DIFFFUZZ_OUT.
+func TestDifferences(t *testing.T) {
+	base := os.Getenv("DALANG_ORACLE")
+	if base == "" {
+		t.Skip("DALANG_ORACLE is not set")
+	}
+	res, err := http.Get(base + "/pdb/meta/v1/version")
+	if err != nil {
+		t.Skipf("no PuppetDB to compare with: %v", err)
+	}
+	require.NoError(t, res.Body.Close())
+	local, commands := newLocal(t)
+	oracle, err := NewOracle(t.Context(), base, commands, local)
+	require.NoError(t, err)
+	v, err := harvest(local, oracle.pairs)
+	require.NoError(t, err)
+	pair := &Pair{local, oracle}
+	seed, queries, stop := number(t, "DALANG_DIFFFUZZ_SEED", 1), number(t, "DALANG_DIFFFUZZ_QUERIES", 20000), number(t, "DALANG_DIFFFUZZ_STOP", 25)
+	var mu sync.Mutex // guards the rest
+	var found []*Difference
+	var statuses [6]int
+	var g errgroup.Group
+	const workers = 2
+	for w := range workers {
+		gen := newGenerator(uint64(seed)<<8|uint64(w), v)
+		g.Go(func() error {
+			for range queries / workers {
+				d, theirs, err := pair.Compare(gen.request())
+				if err == nil && d != nil {
+					d, err = pair.settle(d)
+				}
+				if err != nil {
+					return err
+				}
+				mu.Lock()
+				statuses[theirs.Status/100]++
+				if d != nil {
+					found = append(found, d)
+				}
+				enough := len(found) >= stop
+				mu.Unlock()
+				if enough {
+					return nil
+				}
+			}
+			return nil
+		})
+	}
+	require.NoError(t, g.Wait())
+	t.Logf("answers of the other server by hundreds of their status: %v", statuses)
+	report(t, found)
+}
+
+// report writes what differs, each kind once.
+func report(t *testing.T, found []*Difference) {
+	var out []byte
+	seen := map[string]bool{}
+	for _, d := range found {
+		w := d.Case.Request
+		text, _ := d.Request.text()
+		if seen[text] {
+			continue
+		}
+		seen[text] = true
+		t.Errorf("%s %s %s %v\n  %s", w.Method, w.Path, text, d.Request.Params, d.Text)
+		line, err := caseLine(d.Case)
+		require.NoError(t, err)
+		out = append(append(out, line...), '\n')
+	}
+	if file := os.Getenv("DALANG_DIFFFUZZ_OUT"); file != "" && out != nil {
+		require.NoError(t, os.WriteFile(file, out, 0o644))
+	}
+}
+
+// TestFoundDifferences replays every difference that was ever found.
+func TestFoundDifferences(t *testing.T) {
+	local, _ := newLocal(t)
+	cases, err := conformance.Lines[conformance.Case](filepath.Join(testdata, "difffuzz", "cases.jsonl"))
+	require.NoError(t, err)
+	require.NotEmpty(t, cases)
+	for _, c := range cases {
+		got, err := local.Ask(c.Request)
+		require.NoError(t, err, c.ID)
+		if d := differs(&c, got); d != "" {
+			t.Errorf("%s %s %s: %s", c.ID, c.Path, c.Params, d)
+		}
+	}
+}
