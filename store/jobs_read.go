@@ -65,7 +65,7 @@ func collect[T any](ctx context.Context, conn *sql.Conn, scan func(*sql.Rows) (T
 }
 
 // Jobs are the jobs that a filter lets pass, and how many there are without
-// limit and offset. They carry no Spans.
+// limit and offset.
 func (s *Store) Jobs(ctx context.Context, f job.Filter) (jobs []job.Job, total int, err error) {
 	where, args := jobConditions(f)
 	order := map[string]string{
@@ -83,6 +83,9 @@ func (s *Store) Jobs(ctx context.Context, f job.Filter) (jobs []job.Job, total i
 		}
 		jobs, err = collect(ctx, conn, func(rows *sql.Rows) (job.Job, error) { return scanJob(rows) },
 			"SELECT "+jobColumns+" FROM job WHERE "+where+" ORDER BY "+order+page(f.Limit, f.Offset), args...)
+		if err == nil {
+			err = readSpans(ctx, conn, jobs)
+		}
 		return err
 	})
 	if err != nil {
@@ -155,13 +158,35 @@ func readJob(ctx context.Context, conn *sql.Conn, id int64) (*job.Job, error) {
 	if len(jobs) == 0 {
 		return nil, job.UnknownJob(id)
 	}
-	jobs[0].Spans, err = collect(ctx, conn, func(rows *sql.Rows) (span job.Span, err error) {
+	return &jobs[0], readSpans(ctx, conn, jobs)
+}
+
+// readSpans fills in the spans of jobs.
+func readSpans(ctx context.Context, conn *sql.Conn, jobs []job.Job) error {
+	ids := make([]int64, len(jobs))
+	at := make(map[int64]int, len(jobs))
+	for i := range jobs {
+		ids[i], at[jobs[i].ID] = jobs[i].ID, i
+	}
+	list, err := json.Marshal(ids)
+	if err != nil {
+		return err
+	}
+	type row struct {
+		id   int64
+		span job.Span
+	}
+	rows, err := collect(ctx, conn, func(rows *sql.Rows) (r row, err error) {
 		var enter, exit sql.NullInt64
-		err = rows.Scan(&span.State, &enter, &exit)
-		span.Enter, span.Exit = timeOf(enter), timeOf(exit)
-		return span, err
-	}, "SELECT state, entered, exited FROM job_span WHERE job_id = ?1 ORDER BY seq", id)
-	return &jobs[0], err
+		err = rows.Scan(&r.id, &r.span.State, &enter, &exit)
+		r.span.Enter, r.span.Exit = timeOf(enter), timeOf(exit)
+		return r, err
+	}, "SELECT job_id, state, entered, exited FROM job_span WHERE job_id IN (SELECT value FROM json_each(?1)) ORDER BY job_id, seq", string(list))
+	for _, r := range rows {
+		j := &jobs[at[r.id]]
+		j.Spans = append(j.Spans, r.span)
+	}
+	return err
 }
 
 // OpenJobs are the ids of the jobs that have not ended, in order.

@@ -43,7 +43,7 @@ type Job struct {
 	Created     time.Time
 	Started     time.Time // it began to run
 	Finished    time.Time
-	Spans       []Span // in order; the last one has no Exit. Empty in lists
+	Spans       []Span // in order; the last one has no Exit
 	NodeCount   int
 	Nodes       Counts // only states that are not zero
 }

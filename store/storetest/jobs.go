@@ -277,7 +277,7 @@ func testJobLists(t *testing.T, b *bench) {
 		require.NoError(t, err)
 		for _, j := range jobs {
 			list = append(list, j.ID)
-			require.Equal(t, j.NodeCount, j.Nodes.Total())
+			require.Equal(t, []any{j.NodeCount, b.job(j.ID).Spans}, []any{j.Nodes.Total(), j.Spans})
 		}
 		if f.Limit == 0 && f.Offset == 0 {
 			require.Len(t, jobs, total)
