@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -135,20 +134,20 @@ func (a *app) Run(ctx context.Context) error {
 
 // stages are what runs behind the front end, in THE shutdown order.
 func (a *app) stages() []*stage {
+	o := a.orchestration
 	all := []*stage{
 		// Commands in work are settled, the rest stays queued.
 		{services: []service{{"processor", a.processor.Run}}},
 		// The engine takes note of the last reports and starts no more nodes.
-		{services: []service{{"orchestrator", a.orchestration.engine.Run}}},
-		{services: []service{
-			{"garbage collection", a.store.RunGC}, {"dead letter office", a.office.Run}, {"metrics", a.metrics.Run},
-		}},
+		{services: []service{{"orchestrator", o.engine.Run}}},
 	}
-	if broker := a.orchestration.broker; broker != nil {
+	if o.broker != nil {
 		// Agents are sent away when nobody has to hear them any more.
-		all = slices.Insert(all, 2, &stage{services: []service{{"broker", broker.Run}}})
+		all = append(all, &stage{services: []service{{"controller of agents", o.pxp.Run}}}, &stage{services: []service{{"broker", o.broker.Run}}})
 	}
-	return all
+	return append(all, &stage{services: []service{
+		{"garbage collection", a.store.RunGC}, {"dead letter office", a.office.Run}, {"metrics", a.metrics.Run},
+	}})
 }
 
 // service is something that runs until its context ends. An error is why

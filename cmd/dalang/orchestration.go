@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -19,6 +18,7 @@ import (
 	"dalang/orchestrator/environments"
 	"dalang/orchestrator/job"
 	"dalang/orchestrator/pcp"
+	"dalang/orchestrator/pxp"
 	"dalang/orchestrator/rbac"
 	"dalang/server"
 	"dalang/server/orch"
@@ -33,7 +33,8 @@ type orchestration struct {
 	auth   *orch.Auth
 	groups *classifier.Classifier
 	engine *orchestrator.Engine
-	broker *broker.Broker // nil: no TLS listener, so no agents
+	broker *broker.Broker  // nil: no TLS listener, so no agents
+	pxp    *pxp.Controller // of the broker
 	api    *orch.API
 }
 
@@ -64,6 +65,14 @@ func (a *app) openOrchestrator(ctx context.Context, queries *query.Engine) error
 	}); err != nil {
 		return err
 	}
+	if o.broker == nil {
+		o.engine.Add(deaf{})
+	} else {
+		if o.pxp, err = pxp.New(pxp.Config{Broker: o.broker, Sink: o.engine, Logger: a.log, Registerer: a.registry}); err != nil {
+			return err
+		}
+		o.engine.Add(o.pxp)
+	}
 	c := a.cfg.Orchestrator
 	cfg := orch.Config{
 		Engine: o.engine, Jobs: a.store, Authenticate: o.auth.Authenticate, Environments: stages{known, a.store},
@@ -89,10 +98,7 @@ func (a *app) newEngine(in orchestrator.ScopesConfig) (*orchestrator.Engine, err
 	c := a.cfg.Orchestrator
 	return orchestrator.New(orchestrator.Config{
 		Database: a.store, Scopes: scopes, Compiles: c.GlobalConcurrentCompiles,
-		PuppetRun: func(job.Deploy, string) (json.RawMessage, error) {
-			return nil, errors.New("this server cannot talk to agents")
-		},
-		NodeTimeout: time.Duration(c.DefaultDeployNodeTimeout), PCPTimeout: time.Duration(c.PCPTimeout),
+		PuppetRun: pxp.PuppetRun, NodeTimeout: time.Duration(c.DefaultDeployNodeTimeout), PCPTimeout: time.Duration(c.PCPTimeout),
 		PruneAfter: time.Duration(c.JobPruneThreshold), Logger: a.log, Registerer: a.registry,
 	})
 }
@@ -188,6 +194,19 @@ func (o *orchestration) reload() error {
 	}
 	return err
 }
+
+// deaf stands for the transport of agents where they cannot connect.
+type deaf struct{}
+
+func (deaf) Name() string          { return "pcp" }
+func (deaf) Connected(string) bool { return true } // nobody is worth waiting for
+
+func (deaf) Start(context.Context, job.Request) error {
+	return errors.New("agents cannot connect to this server: it has no TLS listener")
+}
+
+func (d deaf) Query(ctx context.Context, r job.Request) error { return d.Start(ctx, r) }
+func (deaf) Stop(context.Context, job.Request) error          { return nil }
 
 // services are what /status/v1 tells of the orchestrator; starting until there
 // is one.
