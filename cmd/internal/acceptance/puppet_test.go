@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"dalang/cmd/internal/dalangtest"
 )
 
 // installPuppet makes sure that Debian's agent and termini are there.
@@ -41,13 +43,13 @@ type node struct {
 
 // newNode writes the configuration of a node that compiles its own catalogs
 // and keeps facts, catalogs, reports and exported resources in the server.
-func newNode(t *testing.T, ca *authority, certname, serverURL string) *node {
+func newNode(t *testing.T, ca *dalangtest.Authority, certname, serverURL string) *node {
 	t.Helper()
 	n := &node{certname, t.TempDir()}
-	cert, key := ca.issue(t, certname)
+	cert, key := ca.Issue(t, certname)
 	for to, from := range map[string]string{
-		"ssl/certs/ca.pem":                      ca.path("ca.pem"),
-		"ssl/crl.pem":                           ca.path("crl.pem"),
+		"ssl/certs/ca.pem":                      ca.Path("ca.pem"),
+		"ssl/crl.pem":                           ca.Path("crl.pem"),
 		"ssl/certs/" + certname + ".pem":        cert,
 		"ssl/private_keys/" + certname + ".pem": key,
 	} {

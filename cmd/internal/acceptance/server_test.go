@@ -16,12 +16,12 @@ type dalang struct {
 
 // startServer runs the binary as an operator would, with TLS that asks for
 // client certificates, until the test ends.
-func startServer(t *testing.T, ca *authority) *dalang {
+func startServer(t *testing.T, ca *dalangtest.Authority) *dalang {
 	t.Helper()
-	cert, key := ca.issue(t, "puppetdb.example.com")
+	cert, key := ca.Issue(t, "puppetdb.example.com")
 	secure := dalangtest.FreeAddress(t)
 	d := &dalang{tls: "https://" + secure, Server: dalangtest.New(t, dalangtest.Build(t),
-		"--tls-listen", secure, "--tls-cert", cert, "--tls-key", key, "--tls-ca", ca.path("ca.pem"))}
+		"--tls-listen", secure, "--tls-cert", cert, "--tls-key", key, "--tls-ca", ca.Path("ca.pem"))}
 	d.Start(t)
 	t.Cleanup(func() {
 		d.Stop(t)

@@ -9,13 +9,15 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"dalang/cmd/internal/dalangtest"
 )
 
 // TestTermini drives the server with Puppet's own termini: everything that a
 // node's run sends and asks for must work with soft_write_failure off.
 func TestTermini(t *testing.T) {
 	installPuppet(t)
-	ca := newAuthority(t)
+	ca := dalangtest.NewAuthority(t)
 	server := startServer(t, ca)
 	exporter := newNode(t, ca, "exporter.example.com", server.tls)
 	collector := newNode(t, ca, "collector.example.com", server.tls)
