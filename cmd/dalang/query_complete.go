@@ -18,6 +18,9 @@ func completePQL(_ *cobra.Command, args []string, word string) ([]string, cobra.
 	if strings.HasPrefix(word, "@") && len(args) == 0 {
 		return nil, cobra.ShellCompDirectiveDefault // a file
 	}
+	if len(args) == 0 {
+		word = strings.TrimLeft(word, `'"`) // fish hands over the open quote
+	}
 	before := ""
 	if len(args) > 0 {
 		before = strings.Join(args, " ") + " "

@@ -26,14 +26,17 @@ type printer interface {
 // output is standard output: at once on a terminal, else in large pieces.
 type output struct {
 	*bufio.Writer
-	width int // of the terminal, 0: none
+	terminal bool
+	width    int // of the terminal; 0: do not cut
 }
 
-func newOutput(w io.Writer) *output { return &output{bufio.NewWriterSize(w, 64<<10), width(w)} }
+func newOutput(w io.Writer) *output {
+	return &output{bufio.NewWriterSize(w, 64<<10), isTerminal(w), width(w)}
+}
 
 // done ends a row: people want to see it.
 func (o *output) done() error {
-	if o.width > 0 {
+	if o.terminal {
 		return o.Flush()
 	}
 	return nil
@@ -44,7 +47,7 @@ func (o *output) done() error {
 func newPrinter(format string, out *output, first string) (printer, error) {
 	if format == "" {
 		format = "json"
-		if out.width > 0 {
+		if out.terminal {
 			format = "table"
 		}
 	}

@@ -24,7 +24,7 @@ func printed(t *testing.T, format string, width int, rows ...string) string {
 	t.Helper()
 	var b bytes.Buffer
 	out := newOutput(&b)
-	out.width = width
+	out.terminal, out.width = width > 0, width
 	p, err := newPrinter(format, out, "certname")
 	require.NoError(t, err)
 	for _, r := range rows {
@@ -263,6 +263,7 @@ func TestCompletePQL(t *testing.T) {
 	}{
 		{nil, "no", "nodes[ nodes{"},
 		{nil, "nodes[cert", "nodes[certname"},
+		{nil, "'nodes[cert", "nodes[certname"},
 		{nil, "nodes[certname,dea", "nodes[certname,deactivated"},
 		{nil, "fact_names[", "fact_names[name fact_names[avg( fact_names[count( fact_names[max( fact_names[min( fact_names[sum( fact_names[to_string("},
 		{nil, "nodes{rep", "nodes{report_environment nodes{report_timestamp nodes{reports{"},
@@ -288,4 +289,10 @@ func TestCompletePQL(t *testing.T) {
 	require.Equal(t, cobra.ShellCompDirectiveDefault, directive)
 	got, _ := completeOrder(nil, []string{"fact_names{}"}, "-")
 	require.Equal(t, []string{"-name\tstring"}, got)
+}
+
+// TestWithinQuotes: a script that cannot be changed is an error, not half a change.
+func TestWithinQuotes(t *testing.T) {
+	_, err := withinQuotes("another script")
+	require.ErrorContains(t, err, "is not the one that is known")
 }

@@ -57,15 +57,3 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 		return &usageError{hinted(cmd, err)}
 	}
 }
-
-// completeCompletion has `dalang completion` refuse shells that it does not
-// know, where cobra's prints its help.
-func completeCompletion(root *cobra.Command) {
-	root.InitDefaultCompletionCmd()
-	for _, cmd := range root.Commands() {
-		if cmd.Name() == "completion" {
-			cmd.Args = usageArgs(cobra.NoArgs)
-			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
-		}
-	}
-}
