@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"path/filepath"
 	"regexp"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -83,7 +81,7 @@ func (c *jobCLI) with(ctx context.Context, f func(context.Context, *jobAPI) erro
 		return &usageError{err}
 	}
 	if s.Token == "" && s.Cert == "" {
-		s.Token = c.userToken()
+		s.Token = userToken(c.getenv)
 	}
 	http, err := client.New(s.Config)
 	if err != nil {
@@ -91,19 +89,6 @@ func (c *jobCLI) with(ctx context.Context, f func(context.Context, *jobAPI) erro
 	}
 	defer http.Close() // drops idle connections
 	return explained(f(ctx, &jobAPI{http}))
-}
-
-// userToken is the token that puppet-access and `dalang token` leave at home.
-func (c *jobCLI) userToken() string {
-	home := c.getenv("HOME")
-	if home == "" {
-		return ""
-	}
-	text, err := os.ReadFile(filepath.Join(home, ".puppetlabs", "token"))
-	if err != nil {
-		return "" // the server says whether it needs one
-	}
-	return strings.TrimSpace(string(text))
 }
 
 // explained says what helps against a refusal.

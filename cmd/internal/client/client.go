@@ -29,6 +29,8 @@ type Config struct {
 	// Patience is how long to wait for an answer to begin; 0: 1 minute, negative:
 	// as long as it takes.
 	Patience time.Duration
+	// Transport carries the requests; nil: the network.
+	Transport http.RoundTripper
 }
 
 // Client speaks to a service. Its methods may be called from many goroutines.
@@ -66,9 +68,16 @@ func New(cfg Config) (*Client, error) {
 	case cfg.Patience > 0:
 		t.ResponseHeaderTimeout = cfg.Patience
 	}
-	c.http = &http.Client{Transport: t}
+	c.http = &http.Client{Transport: t, CheckRedirect: dontFollow}
+	if cfg.Transport != nil {
+		c.http.Transport = cfg.Transport
+	}
 	return c, nil
 }
+
+// dontFollow answers redirections as they are: they say where something is that
+// a request has made, and a token is for one server only.
+func dontFollow(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // private tells whether nobody can listen on the way to u.
 func private(u *url.URL) bool {

@@ -172,3 +172,39 @@ func TestBadConfig(t *testing.T) {
 	}
 	require.False(t, strings.Contains(client.DefaultURL, "https"))
 }
+
+// TestNotFollowed: where something is that was made is for the caller, and a
+// token stays with the server that it was meant for.
+func TestNotFollowed(t *testing.T) {
+	asked := 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked++
+		w.Header().Set("Location", "/elsewhere")
+		w.WriteHeader(http.StatusSeeOther)
+	}))
+	defer s.Close()
+	c, err := client.New(client.Config{URLs: []string{s.URL}})
+	require.NoError(t, err)
+	defer c.Close()
+	res, err := c.Do(t.Context(), client.Request{Path: "/x", Body: []byte("{}")})
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	require.Equal(t, "/elsewhere", res.Header.Get("Location"))
+	require.Equal(t, 1, asked)
+}
+
+// TestTransport: requests may go another way than the network.
+func TestTransport(t *testing.T) {
+	c, err := client.New(client.Config{URLs: []string{"http://localhost"}, Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		require.Equal(t, "http://localhost/x", r.URL.String())
+		return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(`{"a":1}`))}, nil
+	})})
+	require.NoError(t, err)
+	var got struct{ A int }
+	require.NoError(t, c.JSON(t.Context(), client.Request{Path: "/x"}, &got))
+	require.Equal(t, 1, got.A)
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
