@@ -73,6 +73,18 @@ func UnknownJob(id int64) *Error {
 	return newError(http.StatusNotFound, "unknown-job", map[string]any{"job": fmt.Sprint(id)}, "Unknown job %d", id)
 }
 
+// UnknownTask: the environment has no such task.
+func UnknownTask(environment, name string) *Error {
+	return newError(http.StatusNotFound, "unknown-task", map[string]any{"environment": environment, "task": name},
+		"Unknown task %s in environment %s", name, environment)
+}
+
+// UnknownPlan: the environment has no such plan.
+func UnknownPlan(environment, name string) *Error {
+	return newError(http.StatusNotFound, "unknown-plan", map[string]any{"environment": environment, "plan": name},
+		"Unknown plan %s in environment %s", name, environment)
+}
+
 // NotPermitted: the caller may not do it.
 func NotPermitted(details map[string]any, format string, args ...any) *Error {
 	return newError(http.StatusForbidden, "not-permitted", details, format, args...)

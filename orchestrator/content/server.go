@@ -1,0 +1,208 @@
+package content
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"dalang/orchestrator/job"
+	"dalang/orchestrator/task"
+)
+
+// Server asks a Puppet Server. It is a Source.
+type Server struct {
+	base   string // without a slash at its end
+	client *http.Client
+}
+
+// NewServer takes a Puppet Server's URL and a client with a certificate that
+// it accepts.
+func NewServer(base string, client *http.Client) *Server {
+	if client == nil {
+		client = http.DefaultClient
+	}
+	return &Server{strings.TrimRight(base, "/"), client}
+}
+
+// maxAnswer bounds what is read of an answer.
+const maxAnswer = 32 << 20
+
+// answerError is an answer that is not 200.
+type answerError struct {
+	status int
+	path   string
+	body   string
+}
+
+func (e *answerError) Error() string {
+	return fmt.Sprintf("the Puppet Server answers %s with %d: %.300s", e.path, e.status, strings.TrimSpace(e.body))
+}
+
+// get asks for JSON.
+func (s *Server) get(ctx context.Context, path, environment string, into any) error {
+	res, err := s.open(ctx, path, url.Values{"environment": {environment}}, "application/json")
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close() // read only
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return job.Unavailable(fmt.Errorf("read the Puppet Server's answer to %s: %w", path, err))
+	}
+	if res.StatusCode != http.StatusOK {
+		return &answerError{res.StatusCode, path, string(body)}
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return job.Unavailable(fmt.Errorf("read the Puppet Server's answer to %s: %w", path, err))
+	}
+	return nil
+}
+
+func (s *Server) open(ctx context.Context, path string, query url.Values, accept string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.base+path+"?"+query.Encode(), nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", accept)
+	res, err := s.client.Do(req)
+	if err != nil {
+		return nil, job.Unavailable(fmt.Errorf("ask the Puppet Server: %w", err))
+	}
+	return res, nil
+}
+
+// refused makes what an answer that is not 200 means.
+func refused(err error, environment string, missing error) error {
+	var a *answerError
+	if !errors.As(err, &a) {
+		return err
+	}
+	var told struct{ Kind, Msg string }
+	if json.Unmarshal([]byte(a.body), &told) == nil && strings.HasPrefix(told.Kind, "puppet.tasks/") {
+		return &task.Error{Kind: told.Kind, Msg: told.Msg}
+	}
+	switch {
+	case a.status == http.StatusNotFound && strings.Contains(strings.ToLower(a.body), "environment"):
+		return job.UnknownEnvironment(environment)
+	case a.status == http.StatusNotFound:
+		return missing
+	}
+	return job.Unavailable(err)
+}
+
+// listed is a task or plan in a Puppet Server's list.
+type listed struct {
+	Name        string `json:"name"`
+	Private     bool   `json:"private"`
+	Description string `json:"description"`
+	Environment []struct {
+		CodeID *string `json:"code_id"`
+	} `json:"environment"`
+}
+
+func (s *Server) list(ctx context.Context, path, environment string) ([]Entry, string, error) {
+	if !environmentPattern.MatchString(environment) {
+		return nil, "", job.UnknownEnvironment(environment)
+	}
+	var answer []listed
+	if err := s.get(ctx, path, environment, &answer); err != nil {
+		return nil, "", refused(err, environment, job.UnknownEnvironment(environment))
+	}
+	var all []Entry
+	code := ""
+	for _, l := range answer {
+		all = append(all, Entry{l.Name, l.Private, l.Description})
+		if len(l.Environment) > 0 && l.Environment[0].CodeID != nil {
+			code = *l.Environment[0].CodeID
+		}
+	}
+	slices.SortFunc(all, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
+	return all, code, nil
+}
+
+// Tasks is Source's.
+func (s *Server) Tasks(ctx context.Context, environment string) ([]Entry, string, error) {
+	return s.list(ctx, "/puppet/v3/tasks", environment)
+}
+
+// Plans is Source's. A Puppet Server as it is installed lets nobody ask.
+func (s *Server) Plans(ctx context.Context, environment string) ([]Entry, error) {
+	all, _, err := s.list(ctx, "/puppet/v3/plans", environment)
+	return all, err
+}
+
+// Task is Source's.
+func (s *Server) Task(ctx context.Context, environment, name string) (*task.Task, error) {
+	if !task.ValidName(name) {
+		return nil, unknownTask(environment, name)
+	}
+	if !environmentPattern.MatchString(environment) {
+		return nil, job.UnknownEnvironment(environment)
+	}
+	module, own := task.SplitName(name)
+	var answer struct {
+		Metadata json.RawMessage `json:"metadata"`
+		Files    []struct {
+			Filename string `json:"filename"`
+			SHA256   string `json:"sha256"`
+			Size     int64  `json:"size_bytes"`
+			URI      struct {
+				Path   string         `json:"path"`
+				Params map[string]any `json:"params"`
+			} `json:"uri"`
+		} `json:"files"`
+	}
+	if err := s.get(ctx, "/puppet/v3/tasks/"+module+"/"+own, environment, &answer); err != nil {
+		return nil, refused(err, environment, unknownTask(environment, name))
+	}
+	m, err := task.Parse(answer.Metadata)
+	if err != nil {
+		return nil, named(name, err)
+	}
+	t := &task.Task{Name: name, Metadata: m}
+	for _, f := range answer.Files {
+		// Agents take parameters that are strings only; null is for none.
+		params := map[string]string{}
+		for k, v := range f.URI.Params {
+			if v != nil {
+				params[k] = fmt.Sprint(v)
+			}
+		}
+		t.Files = append(t.Files, task.File{Filename: f.Filename, SHA256: strings.ToLower(f.SHA256), Size: f.Size,
+			URI: task.URI{Path: f.URI.Path, Params: params}})
+	}
+	return t, nil
+}
+
+// Plan is Source's: a Puppet Server tells that there are plans, not what is in
+// them.
+func (s *Server) Plan(_ context.Context, environment, name string) (*Plan, error) {
+	return nil, job.UnknownPlan(environment, name)
+}
+
+// Open is Source's.
+func (s *Server) Open(ctx context.Context, f task.File) (io.ReadCloser, error) {
+	query := url.Values{}
+	for k, v := range f.URI.Params {
+		query.Set(k, v)
+	}
+	if !strings.HasPrefix(f.URI.Path, "/puppet/v3/") {
+		return nil, fmt.Errorf("get %s: its path is not one of a Puppet Server's files", f.Filename)
+	}
+	res, err := s.open(ctx, (&url.URL{Path: f.URI.Path}).EscapedPath(), query, "application/octet-stream")
+	if err != nil {
+		return nil, err
+	}
+	if res.StatusCode != http.StatusOK {
+		body, _ := io.ReadAll(io.LimitReader(res.Body, 1<<10))
+		res.Body.Close()
+		return nil, fmt.Errorf("get %s: %w", f.Filename, &answerError{res.StatusCode, f.URI.Path, string(body)})
+	}
+	return checked(res.Body, f.SHA256), nil
+}
