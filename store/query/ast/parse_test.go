@@ -55,17 +55,29 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
+// FuzzParse: any JSON is a query, or is refused with a *FormError.
 func FuzzParse(f *testing.F) {
-	f.Add(`["from","facts",["extract",[["function","count"]],["in",["fact","x"],["array",[1]]],["group_by","a"]],["offset",1]]`)
+	seeds(f)
 	f.Add(`["from","nodes",["subquery","facts",["~>","path",["a"]]],["order_by",["a",["b","desc"]]]]`)
 	f.Fuzz(func(t *testing.T, in string) {
 		v, err := Read(in)
 		if err != nil {
 			return
 		}
-		if q, err := ParseRoot(v); err == nil {
-			WalkAll(q.Where, func(Expr) {})
+		for _, parse := range []func() (*Query, error){
+			func() (*Query, error) { return ParseRoot(v) },
+			func() (*Query, error) { return Parse("nodes", v) },
+			func() (*Query, error) { e, err := ParseExpr(v); return &Query{Where: e}, err },
+		} {
+			q, err := parse()
+			if err != nil {
+				var e *FormError
+				require.ErrorAs(t, err, &e)
+				require.NotEmpty(t, e.Message)
+				require.LessOrEqual(t, e.Pos, len(in))
+				continue
+			}
+			WalkAll(q.Where, func(e Expr) { require.NotNil(t, e) })
 		}
-		_, _ = Parse("nodes", v)
 	})
 }

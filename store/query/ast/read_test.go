@@ -1,9 +1,12 @@
 package ast
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"dalang/store/query/conformance"
 )
 
 func TestRead(t *testing.T) {
@@ -43,12 +46,28 @@ func TestReadErrors(t *testing.T) {
 	}
 }
 
+// seeds adds the recorded queries that are AST.
+func seeds(f *testing.F) {
+	recorded, err := conformance.Queries("../../../testdata")
+	require.NoError(f, err)
+	for _, q := range recorded {
+		if strings.HasPrefix(strings.TrimSpace(q.Text), "[") {
+			f.Add(q.Text)
+		}
+	}
+}
+
+// FuzzRead: any text is read, or is a *SyntaxError; what was read prints as
+// JSON that reads the same.
 func FuzzRead(f *testing.F) {
+	seeds(f)
 	f.Add(`["and",["=","a",1.0],["in",["a","b"],["array",[null,true,{"x":"\u00e9"}]]]]`)
 	f.Fuzz(func(t *testing.T, in string) {
 		v, err := Read(in)
 		if err != nil {
-			_ = err.Error()
+			var e *SyntaxError
+			require.ErrorAs(t, err, &e)
+			require.NotEmpty(t, e.Error())
 			return
 		}
 		again, err := Read(string(v.JSON()))

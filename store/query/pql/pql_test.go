@@ -1,11 +1,13 @@
 package pql
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"dalang/store/query/ast"
+	"dalang/store/query/conformance"
 )
 
 func TestParse(t *testing.T) {
@@ -71,18 +73,30 @@ func TestParseErrors(t *testing.T) {
 	require.ErrorContains(t, err, "lower case: did you mean 'and'?")
 }
 
+// FuzzParse: any text is PQL, or is an *Error that shows a place in it; what
+// was parsed is an AST of the right shape.
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{`nodes[a, count()]{ a = 'x' and facts{ name ~ "y" } or !b in [1] order by a desc limit 1 }`, `inventory{facts."a".match("x").b[1] > 1.5e3}`} {
 		f.Add(s)
 	}
+	recorded, err := conformance.Queries("../../../testdata")
+	require.NoError(f, err)
+	for _, q := range recorded {
+		if !strings.HasPrefix(strings.TrimSpace(q.Text), "[") {
+			f.Add(q.Text)
+		}
+	}
 	f.Fuzz(func(t *testing.T, in string) {
 		v, err := Parse(in)
 		if err != nil {
-			_ = err.Error()
+			var e *Error
+			require.ErrorAs(t, err, &e)
+			require.NotEmpty(t, e.Error())
 			return
 		}
-		_, err = ast.Read(string(v.JSON()))
+		again, err := ast.Read(string(v.JSON()))
 		require.NoError(t, err)
+		require.Equal(t, string(v.JSON()), string(again.JSON()))
 		_, _ = ast.ParseRoot(v)
 	})
 }
