@@ -44,7 +44,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err := os.MkdirAll(a.cfg.Data, privateDir); err != nil {
 		return fmt.Errorf("agent: data: %w", err)
 	}
-	unlock, err := lock(ctx, filepath.Join(a.cfg.Data, "lock"))
+	unlock, err := lock(ctx, filepath.Join(a.cfg.Data, "lock"), a.cfg.LockPatience)
 	if err != nil {
 		return err
 	}
@@ -65,19 +65,17 @@ func (a *Agent) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// lockWait is for a process that a killed agent was just starting: it has the
-// lock too until it runs its program.
-const lockWait = 3 * time.Second
-
-// lock keeps a second agent out of the directory.
-func lock(ctx context.Context, path string) (unlock func(), err error) {
+// lock keeps a second agent out of the directory. It tries for some time: a
+// process that a killed agent was just starting has the lock too until it runs
+// its program.
+func lock(ctx context.Context, path string, patience time.Duration) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, private)
 	if err != nil {
 		return nil, fmt.Errorf("agent: data: %w", err)
 	}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	ctx, cancel := context.WithTimeout(ctx, lockWait)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)

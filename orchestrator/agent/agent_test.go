@@ -387,6 +387,7 @@ func TestLock(t *testing.T) {
 	cfg := s.config(t)
 	stop := run(t, cfg)
 	s.broker.join()
+	cfg.LockPatience = 30 * time.Millisecond
 	second, err := New(cfg)
 	require.NoError(t, err)
 	require.ErrorContains(t, second.Run(t.Context()), "is another agent running?")

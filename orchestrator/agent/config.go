@@ -33,6 +33,9 @@ type Config struct {
 	Pause      time.Duration // first pause between attempts; default 1 s
 	MaxPause   time.Duration // default 30 s
 	MaxMessage int           // bytes that we send; default pcp.MaxMessage
+	// LockPatience is how long to wait for an earlier agent's lock of Data;
+	// default 3 s.
+	LockPatience time.Duration
 
 	// Worker is the command line that ends up in Work; default: this program's
 	// `agent worker`.
@@ -57,6 +60,7 @@ func (c *Config) applyDefaults() error {
 	or(&c.Dial, 30*time.Second)
 	or(&c.Pause, time.Second)
 	or(&c.MaxPause, 30*time.Second)
+	or(&c.LockPatience, 3*time.Second)
 	if c.Modules == nil {
 		c.Modules = action.Modules()
 	}
