@@ -279,16 +279,36 @@ func TestReconnect(t *testing.T) {
 // told with the next connection.
 func TestUndelivered(t *testing.T) {
 	b := start(t, nil)
-	tx := uuid.NewString()
+	tx := "00000000-0000-4000-8000-000000000001" // comes first of what is to be told
 	b.command(tx, "echo x")
 	b.next(pcp.ProvisionalResponse)
 	m := b.next(pcp.NonBlockingResponse)
 	b.sendMessage(pcp.NewError("pcp://node.example.com/agent", m.ID, "Not connected."))
 	b.sendMessage(pcp.NewError("pcp://node.example.com/agent", uuid.NewString(), "Not connected."))
 	b.quiet()
+	// Other outcomes do not bring it up again here.
+	other := uuid.NewString()
+	b.command(other, "echo y")
+	b.next(pcp.ProvisionalResponse)
+	require.Contains(t, string(b.next(pcp.NonBlockingResponse).Data), other)
+	b.quiet()
 	b.drop()
 	b.join()
 	require.Contains(t, string(b.next(pcp.NonBlockingResponse).Data), tx)
+	b.quiet()
+}
+
+// TestSuperseded: two agents with one certificate do not throw each other out
+// as fast as they can.
+func TestSuperseded(t *testing.T) {
+	b := start(t, func(c *Config) { c.Pause, c.MaxPause = time.Millisecond, 400*time.Millisecond })
+	b.quiet()
+	at := time.Now()
+	_ = b.current().Close(superseded, "superseded")
+	b.join()
+	require.GreaterOrEqual(t, time.Since(at), 200*time.Millisecond)
+	b.drop()
+	b.join()
 	b.quiet()
 }
 

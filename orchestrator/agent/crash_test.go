@@ -58,6 +58,7 @@ func (p *agentProcess) start() {
 	log, err := os.OpenFile(p.path+".log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	require.NoError(p.t, err)
 	p.cmd = exec.Command(os.Args[0], "agent", "serve", p.path)
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p.cmd.Stderr = log // a file: workers keep it open after the agent's end
 	require.NoError(p.t, p.cmd.Start())
 	require.NoError(p.t, log.Close())
@@ -69,7 +70,7 @@ func (p *agentProcess) end(s syscall.Signal) {
 	if p.cmd == nil {
 		return
 	}
-	_ = p.cmd.Process.Signal(s)
+	_ = syscall.Kill(-p.cmd.Process.Pid, s) // with all that stays in its group
 	_ = p.cmd.Wait()
 	p.cmd = nil
 }
