@@ -166,8 +166,8 @@ func (s *screen) end(j *jobInfo, nodes []nodeInfo) error {
 		return err
 	}
 	took := ""
-	if j.Created != nil && j.Finished != nil {
-		took = " in " + j.Finished.Sub(*j.Created).Round(time.Second).String()
+	if j.Duration != nil {
+		took = " in " + seconds(j.Duration)
 	}
 	_, err := fmt.Fprintf(s.out, "\nJob %s %s%s: %s.\n", oneLine(j.Name), oneLine(j.State), took, states(j.NodeStates))
 	return err

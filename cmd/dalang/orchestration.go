@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"time"
@@ -76,7 +77,7 @@ func (a *app) openOrchestrator(ctx context.Context, queries *query.Engine) error
 	c := a.cfg.Orchestrator
 	cfg := orch.Config{
 		Engine: o.engine, Jobs: a.store, Authenticate: o.auth.Authenticate, Environments: stages{known, a.store},
-		BaseURL: c.BaseURL, ReportURL: c.ReportURL, LenientKeys: c.LenientKeys, ValidationKind: c.ValidationKind,
+		BaseURL: c.BaseURL, ReportURL: reportURL(a.cfg), LenientKeys: c.LenientKeys, ValidationKind: c.ValidationKind,
 		Version: buildInfo().Version, Logger: a.log,
 	}
 	if o.broker != nil {
@@ -88,6 +89,23 @@ func (a *app) openOrchestrator(ctx context.Context, queries *query.Engine) error
 	a.orchestration = o
 	a.opened.Store(o)
 	return nil
+}
+
+// reportURL is where reports are to be seen. The orchestrator's own listener
+// does not serve them: links lead to another one then.
+func reportURL(c *config.Config) string {
+	const query = "/pdb/query/v4/reports?query=%5B%22%3D%22%2C%22hash%22%2C%22{hash}%22%5D"
+	switch {
+	case c.Orchestrator.ReportURL != "" || c.Orchestrator.Listen == "":
+		return c.Orchestrator.ReportURL
+	case c.Dalang.TLSListen != "":
+		if _, port, err := net.SplitHostPort(c.Dalang.TLSListen); err == nil {
+			return "https://{host}:" + port + query
+		}
+	case c.Dalang.Listen != "":
+		return "http://" + c.Dalang.Listen + query
+	}
+	return ""
 }
 
 func (a *app) newEngine(in orchestrator.ScopesConfig) (*orchestrator.Engine, error) {

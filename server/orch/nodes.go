@@ -2,8 +2,8 @@ package orch
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -79,10 +79,19 @@ func (a *API) nodeDetails(r *http.Request, n *job.Node, now time.Time) (d nodeDe
 
 // reportURL is where to see a report.
 func (a *API) reportURL(r *http.Request, hash string) string {
-	if a.cfg.ReportURL == "" {
-		return a.base(r) + "/pdb/query/v4/reports?query=" + fmt.Sprintf("%%5B%%22%%3D%%22%%2C%%22hash%%22%%2C%%22%s%%22%%5D", hash)
+	link := a.cfg.ReportURL
+	if link == "" {
+		link = "{base}/pdb/query/v4/reports?query=%5B%22%3D%22%2C%22hash%22%2C%22{hash}%22%5D"
 	}
-	return strings.ReplaceAll(a.cfg.ReportURL, "{hash}", hash)
+	base := a.base(r)
+	host := ""
+	if u, err := url.Parse(base); err == nil {
+		host = u.Hostname()
+		if strings.Contains(host, ":") {
+			host = "[" + host + "]"
+		}
+	}
+	return strings.NewReplacer("{base}", base, "{host}", host, "{hash}", hash).Replace(link)
 }
 
 // listNodes answers GET /jobs/:job-id/nodes.

@@ -60,8 +60,8 @@ type Config struct {
 	// BaseURL begins all ids, "https://orchestrator.example.com:8143"; empty:
 	// as the request named the server.
 	BaseURL string
-	// ReportURL is where to see a report; {hash} stands for its hash. Empty:
-	// this server's query API.
+	// ReportURL is where to see a report: {hash} stands for its hash, {base} for
+	// the beginning of ids, {host} for the host in that. Empty: {base}'s query API.
 	ReportURL string
 	// LenientKeys lets members of a body pass that the endpoint does not know;
 	// they are logged and do nothing.

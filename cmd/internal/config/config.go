@@ -145,7 +145,8 @@ type Orchestrator struct {
 	// How clients name this server, `https://orchestrator.example.com:8143`: the
 	// beginning of all links. Empty: as the request named it.
 	BaseURL string `key:"base-url"`
-	// Where to see a report, with `{hash}` for its hash; empty: the query API.
+	// Where to see a report: `https://{host}/reports/{hash}`, with its hash and this
+	// server's name; empty: this server's query API.
 	ReportURL string `key:"report-url"`
 	// A Puppet Server that is asked for its environments,
 	// `https://puppet.example.com:8140`; empty: none. `jetty.ssl-cert` and
