@@ -29,7 +29,8 @@
 // Commands run in an empty directory with curl (which is silent, as by -sS),
 // and the program as dalang and bin/dalang. localhost:8080 and 127.0.0.1:8080,
 // in commands and in what they print, stand for the address of the server;
-// DALANG_SERVER has it too.
+// DALANG_SERVER has it too. So does /var/lib/dalang for its data directory; the
+// home directory is the page's own, and printed as ~.
 //
 // Before each command the server finishes what is queued, so that an example
 // may submit something and ask for it in the next command.

@@ -120,11 +120,14 @@ func (p *pageRun) stop(t *testing.T) {
 	p.server = nil
 }
 
+// dataPath is how pages call the server's data directory.
+const dataPath = "/var/lib/dalang"
+
 // bash runs a command and answers what it prints, with the address that pages
 // have.
 func (p *pageRun) bash(t *testing.T, command string) (string, error) {
 	t.Helper()
-	address := strings.NewReplacer("localhost:8080", p.server.Address, "127.0.0.1:8080", p.server.Address)
+	address := strings.NewReplacer("localhost:8080", p.server.Address, "127.0.0.1:8080", p.server.Address, dataPath, p.server.Data)
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", address.Replace(command))
 	cmd.Dir = p.dir
 	cmd.Env = []string{
@@ -132,7 +135,8 @@ func (p *pageRun) bash(t *testing.T, command string) (string, error) {
 		"LC_ALL=C.UTF-8", "TZ=UTC", "DALANG_SERVER=" + p.server.URL(""),
 	}
 	out, err := cmd.CombinedOutput()
-	return strings.ReplaceAll(string(out), p.server.Address, "localhost:8080"), err
+	page := strings.NewReplacer(p.server.Address, "localhost:8080", p.server.Data, dataPath, filepath.Dir(p.dir), "~")
+	return page.Replace(string(out)), err
 }
 
 // recorded is a line of a corpus.
