@@ -156,3 +156,54 @@ func TestInterruptedPurge(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []int64{1}, left)
 }
+
+// TestPanic: a bug that one command meets undoes the batch, keeps nobody out
+// and leaves nothing remembered that is not stored. (Who called Apply goes
+// through the batch one by one then; see package commands.)
+func TestPanic(t *testing.T) {
+	s := openPath(t, filepath.Join(t.TempDir(), "dalang.db"), nil)
+	defer func() { require.NoError(t, s.Close()) }()
+	batch := []outcome.Change{factsOf(t, "a", 10), {Payload: (*wireformat.Facts)(nil)}, factsOf(t, "c", 10)}
+	require.Panics(t, func() { _, _ = s.Apply(context.Background(), batch) })
+	require.Zero(t, nodes(t, s))
+	for _, one := range []int{0, 2} {
+		results, err := s.Apply(context.Background(), batch[one:one+1])
+		require.NoError(t, err)
+		require.NoError(t, results[0].Err)
+	}
+	require.Panics(t, func() { _, _ = s.Apply(context.Background(), batch[1:2]) })
+	require.Equal(t, 2, nodes(t, s))
+	unknown, err := s.read(context.Background(), "SELECT count(*) FROM fact WHERE name_id NOT IN (SELECT id FROM fact_name)")
+	require.NoError(t, err)
+	require.Equal(t, []int64{0}, unknown)
+}
+
+// TestNoStatistics: plans are the same whatever has been run on the file.
+func TestNoStatistics(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "dalang.db")
+	first := openPath(t, path, nil)
+	_, err := first.Apply(context.Background(), []outcome.Change{factsOf(t, "a", 1)})
+	require.NoError(t, err)
+	_, err = first.writer.conn.ExecContext(context.Background(), "ANALYZE")
+	require.NoError(t, err)
+	require.NoError(t, first.Close())
+	second := openPath(t, path, nil)
+	defer func() { require.NoError(t, second.Close()) }()
+	left, err := second.read(context.Background(), "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'sqlite_stat%'")
+	require.NoError(t, err)
+	require.Equal(t, []int64{0}, left)
+}
+
+// TestTemporaryFiles: what queries sort goes to files when it is much, what
+// the writer has to undo stays in memory.
+func TestTemporaryFiles(t *testing.T) {
+	s := openPath(t, filepath.Join(t.TempDir(), "dalang.db"), nil)
+	defer func() { require.NoError(t, s.Close()) }()
+	const files, memory = 1, 2
+	mode, err := s.read(context.Background(), "PRAGMA temp_store")
+	require.NoError(t, err)
+	require.Equal(t, []int64{files}, mode)
+	var of int
+	require.NoError(t, s.writer.conn.QueryRowContext(context.Background(), "PRAGMA temp_store").Scan(&of))
+	require.Equal(t, memory, of)
+}

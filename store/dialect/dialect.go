@@ -50,8 +50,6 @@ type Dialect interface {
 	// EmptyLog copies the rest and makes the log short; false when somebody
 	// still reads from it. conn is the writer's, which waits.
 	EmptyLog(ctx context.Context, conn *sql.Conn) (bool, error)
-	// Optimize refreshes the planner's statistics where they are out of date.
-	Optimize(ctx context.Context, conn *sql.Conn) error
 	// Close closes both pools.
 	Close() error
 }
