@@ -45,6 +45,21 @@ func parseDotted(name string) (d *dotted, ok bool) {
 	return d, true
 }
 
+// badSegment is the place, counted from one, of the dot behind which a name
+// that parseDotted refuses has no segment.
+func badSegment(name string) int {
+	top, rest, _ := strings.Cut(name, ".")
+	at := len([]rune(top)) + 1
+	for {
+		_, after, _, ok := nextSegment(rest)
+		if !ok || after == rest {
+			return at
+		}
+		at += len([]rune(rest)) - len([]rune(after))
+		rest = after
+	}
+}
+
 func nextSegment(rest string) (s segment, after string, more, ok bool) {
 	s.index = -1
 	end := -1

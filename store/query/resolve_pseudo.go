@@ -24,7 +24,28 @@ func (r *resolver) fact(ent *Entity, c *ast.Compare) pred {
 	default:
 		fail("Operator '%s' not allowed on value '%s'", c.Op, message(v))
 	}
-	return ofFact{r.nodeID(ent), c.Field.Name, c.Op, v}
+	return r.factTest(ent, c.Field.Name, c.Op, v)
+}
+
+// factTest is the comparison facts.NAME op v of the inventory, as which
+// upstream reads name: os.family is a place within the fact os, and a fact
+// whose own name holds a dot must be quoted.
+func (r *resolver) factTest(ent *Entity, name, op string, v ast.Value) pred {
+	text := "facts." + name
+	d, ok := parseDotted(text)
+	if !ok {
+		fail(`Don't recognize AST field component at character %d: "%s"`, badSegment(text), text)
+	}
+	if s := d.segs[0]; len(d.segs) == 1 && s.key == name && s.index < 0 && s.match == "" {
+		return ofFact{r.nodeID(ent), name, op, v}
+	}
+	if d.matches() {
+		return always{} // upstream takes match() for a key here
+	}
+	inventory := ast.List(ast.Str("select_inventory"), ast.List(ast.Str(op), ast.Str(text), v))
+	e, err := ast.ParseExpr(ast.List(ast.Str("in"), ast.Str("certname"), ast.List(ast.Str("extract"), ast.Str("certname"), inventory)))
+	check(err)
+	return r.expr(ent, e)
 }
 
 // nodeID is the column with the id of a row's node.
@@ -79,6 +100,9 @@ func (r *resolver) rewritten(ent *Entity, e *ast.In) (pred, bool) {
 		value.Field.Form != ast.Name || value.Field.Name != "value" || value.Op == "~>" || value.Op == "~" && value.Value.Kind != ast.String {
 		return nil, false
 	}
+	if value.Value.Kind == ast.Array {
+		return nil, false
+	}
 	check(noNUL(name.Value))
 	check(noNUL(value.Value))
 	if value.Op != "=" && value.Op != "~" && value.Value.Kind != ast.Number {
@@ -87,7 +111,7 @@ func (r *resolver) rewritten(ent *Entity, e *ast.In) (pred, bool) {
 	if value.Op == "~" {
 		checkPattern(value.Value.Text)
 	}
-	return ofFact{r.nodeID(ent), name.Value.Text, value.Op, value.Value}, true
+	return r.factTest(ent, name.Value.Text, value.Op, value.Value), true
 }
 
 // parameter resolves a comparison with ["parameter", name]. Spec query.md §3.4.

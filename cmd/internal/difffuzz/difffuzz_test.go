@@ -116,8 +116,14 @@ func report(t *testing.T, found []*Difference) {
 // TestFoundDifferences replays every difference that was ever found.
 func TestFoundDifferences(t *testing.T) {
 	local, _ := newLocal(t)
-	cases, err := conformance.Lines[conformance.Case](filepath.Join(testdata, "difffuzz", "cases.jsonl"))
+	files, err := filepath.Glob(filepath.Join(testdata, "difffuzz", "*.jsonl"))
 	require.NoError(t, err)
+	var cases []conformance.Case
+	for _, file := range files {
+		list, err := conformance.Lines[conformance.Case](file)
+		require.NoError(t, err)
+		cases = append(cases, list...)
+	}
 	require.NotEmpty(t, cases)
 	for _, c := range cases {
 		got, err := local.Ask(c.Request)
