@@ -67,7 +67,7 @@ func (c *queryCLI) command() *cobra.Command {
   dalang query -o ndjson 'resources{type = "User" and exported = true}' | jq -r .title
   dalang query --data /var/lib/dalang @unused-classes.pql`,
 		Args:              oneQuery,
-		ValidArgsFunction: completePQL,
+		ValidArgsFunction: c.completePQL,
 		RunE:              func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
 	}
 	f := cmd.Flags()

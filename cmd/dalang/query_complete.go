@@ -14,7 +14,7 @@ import (
 // completePQL suggests entities and fields, wherever a query in PQL stands.
 // A shell hands over the word before the cursor, and as arguments the words
 // before it when the query has blanks and no quotes.
-func completePQL(_ *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+func (c *queryCLI) completePQL(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
 	if strings.HasPrefix(word, "@") && len(args) == 0 {
 		return nil, cobra.ShellCompDirectiveDefault // a file
 	}
@@ -27,11 +27,14 @@ func completePQL(_ *cobra.Command, args []string, word string) ([]string, cobra.
 	}
 	var out []string
 	names, at := suggestions(before + word)
+	if names == nil {
+		names, at = c.places(cmd, before+word)
+	}
 	for _, n := range names {
 		name, about, _ := strings.Cut(n, "\t")
 		whole := (before + word)[:at] + name
 		if rest, ok := strings.CutPrefix(whole, before); ok {
-			out = append(out, rest+"\t"+about)
+			out = append(out, strings.TrimSuffix(rest+"\t"+about, "\t"))
 		}
 	}
 	return out, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace

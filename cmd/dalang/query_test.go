@@ -17,6 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 	"pgregory.net/rapid"
+
+	"dalang/cmd/internal/client"
 )
 
 // printed are rows as a format prints them on a terminal of a width.
@@ -241,6 +243,27 @@ func TestQueryText(t *testing.T) {
 	require.ErrorContains(t, err, "is longer than 16.0 MiB")
 }
 
+func TestPathQuery(t *testing.T) {
+	for text, want := range map[string]string{
+		"inventory[facts.":                         `16 ["from","fact_paths",["extract",["path"],["~","path","^"]],["limit",2000]]`,
+		"inventory[certname,facts.os.rel":          `["~","path","^os#~rel"]`,
+		"inventory{trusted.ext":                    `["~","path","^trusted#~ext"]`,
+		"inventory[facts.a+b.c":                    `["~","path","^a\\+b#~c"]`,
+		"nodes{certname in inventory[c]{facts.os.": `["~","path","^os#~"]`,
+		"resources{parameters.":                    "",
+		"nodes[facts.":                             "",
+		"inventory{facts.a = 'b' and facts":        "",
+		"inventory{x = 'facts.":                    "",
+		"facts.":                                   "",
+	} {
+		ask, at, ok := pathQuery(text)
+		require.Equal(t, want != "", ok, text)
+		if ok {
+			require.Contains(t, fmt.Sprint(at, " ", ask), want, text)
+		}
+	}
+}
+
 func TestParseOrder(t *testing.T) {
 	for text, want := range map[string]string{
 		"a": "{a false}", "-a": "{a true}", "a desc": "{a true}", " a  ASC ": "{a false}",
@@ -256,6 +279,7 @@ func TestParseOrder(t *testing.T) {
 }
 
 func TestCompletePQL(t *testing.T) {
+	cli := &queryCLI{load: func(client.Options) (client.Settings, error) { return client.Settings{}, errors.New("no server") }}
 	for _, c := range []struct {
 		args []string
 		word string
@@ -278,14 +302,14 @@ func TestCompletePQL(t *testing.T) {
 		{[]string{"nodes{certname", "=", "'x'", "and"}, "cached", "cached_catalog_status"},
 		{[]string{"nodes[certname]"}, "{cached", "{cached_catalog_status"},
 	} {
-		got, directive := completePQL(nil, c.args, c.word)
+		got, directive := cli.completePQL(&cobra.Command{}, c.args, c.word)
 		for i := range got {
 			got[i], _, _ = strings.Cut(got[i], "\t")
 		}
 		require.Equal(t, c.want, strings.Join(got, " "), "%v %s", c.args, c.word)
 		require.Equal(t, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace, directive)
 	}
-	_, directive := completePQL(nil, nil, "@q")
+	_, directive := cli.completePQL(nil, nil, "@q")
 	require.Equal(t, cobra.ShellCompDirectiveDefault, directive)
 	got, _ := completeOrder(nil, []string{"fact_names{}"}, "-")
 	require.Equal(t, []string{"-name\tstring"}, got)
