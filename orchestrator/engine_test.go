@@ -190,6 +190,24 @@ func TestHandedBack(t *testing.T) {
 	})
 }
 
+// TestBackAlready: a request is given back after its agent has come again.
+func TestBackAlready(t *testing.T) {
+	inWorld(t, "a", func(t *testing.T, w *world) {
+		l := w.start(nil)
+		defer l.stop()
+		id := l.deploy("a", nil)
+		transaction := w.node(id, "a").TransactionID
+		w.connect("a", false)
+		pass(time.Second) // the request is lost
+		w.connect("a", true)
+		pass(time.Second)
+		l.engine.Error("a", transaction, job.ErrNotConnected)
+		pass(2 * time.Minute)
+		require.Equal(t, "a finished: finished", w.states(id))
+		require.Equal(t, "a", w.ran())
+	})
+}
+
 func TestNodeTimeout(t *testing.T) {
 	inWorld(t, "a b", func(t *testing.T, w *world) {
 		w.agents["a"].takes = 3 * time.Hour

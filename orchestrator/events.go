@@ -229,7 +229,8 @@ func (e *Engine) unqueue(r *run) {
 	}
 }
 
-// notConnected: the transport gives a request back.
+// notConnected: the transport gives a request back. The agent may have come
+// meanwhile, and that been told before anybody waited for it.
 func (e *Engine) notConnected(t *turn, r *run) {
 	switch {
 	case r.phase != sent:
@@ -238,6 +239,9 @@ func (e *Engine) notConnected(t *turn, r *run) {
 	case r.state == job.Ready:
 		r.handed = false
 		e.goAway(r, t.at.Add(e.cfg.PCPTimeout))
+	}
+	if c := e.transports[r.transport]; r.phase == away && c != nil && c.transport.Connected(r.certname) {
+		e.Presence(r.certname, true)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 
@@ -26,7 +27,7 @@ type Controller struct {
 	// mu guards all below. The broker and the sink are called with it held, so
 	// that they are told in order; neither calls back or blocks.
 	mu           sync.Mutex
-	over         bool
+	over         atomic.Bool // Run has ended; read without mu, too
 	transactions map[uuid.UUID]*transaction
 	polls        map[uuid.UUID]*transaction // by the transaction of the question that is open
 	messages     map[string]*transaction    // by the id of the last request, and of the open question
@@ -62,7 +63,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	<-ctx.Done()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.over = true
+	c.over.Store(true)
 	for _, t := range c.transactions {
 		c.forget(t)
 	}
@@ -74,6 +75,9 @@ func (c *Controller) Name() string { return "pcp" }
 
 // Connected tells whether the node's agent is there.
 func (c *Controller) Connected(certname string) bool {
+	if c.over.Load() {
+		return false
+	}
 	_, there := c.cfg.Broker.Find(pcp.AgentURI(certname))
 	return there
 }
@@ -129,7 +133,7 @@ func (c *Controller) take(r job.Request) (*transaction, error) {
 		return nil, fmt.Errorf("pxp: transaction %s is of %s, not of %s", r.TransactionID, t.request.Certname, r.Certname)
 	case t != nil:
 		return t, nil
-	case c.over || !c.Connected(r.Certname):
+	case !c.Connected(r.Certname):
 		return nil, job.ErrNotConnected
 	}
 	return c.remember(r), nil
