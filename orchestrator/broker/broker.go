@@ -338,6 +338,13 @@ func (b *Broker) Inventory() []Entry {
 	return entries
 }
 
+// Sessions is the number of connections.
+func (b *Broker) Sessions() int {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return len(b.sessions)
+}
+
 // Find looks for one connection.
 func (b *Broker) Find(peer pcp.URI) (Entry, bool) {
 	b.mu.RLock()

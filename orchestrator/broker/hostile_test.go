@@ -107,6 +107,18 @@ func TestSizes(t *testing.T) {
 	roundTrip(t, s, l, c)
 }
 
+// TestEarly: frames that come together with the request are not lost.
+func TestEarly(t *testing.T) {
+	s, l := start(t, broker.Config{})
+	for _, size := range []int{10, 1000, 3000, 100_000} {
+		m := says(t, pcp.BlockingResponse, here, strings.Repeat("x", size))
+		text, err := pcp.V2.Encode(m)
+		require.NoError(t, err)
+		s.DialRaw(t, "/pcp2/agent", fmt.Sprint("early", size), brokertest.Frame(brokertest.Final|brokertest.Text, uint64(len(text)), text)...)
+		require.JSONEq(t, string(m.Data), string(next(t, l.messages).Data))
+	}
+}
+
 // TestTrickle: a message that does not go on arriving ends the session, and so
 // does a peer that does not answer the end.
 func TestTrickle(t *testing.T) {

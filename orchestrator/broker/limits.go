@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"net"
 	"net/http"
@@ -85,23 +86,42 @@ type hijacker struct {
 	s *session
 }
 
-// Hijack is http.Hijacker's.
+// buffer is the size of a session's two buffers. Most sessions are idle, and
+// what is larger goes past them.
+const buffer = 1 << 10
+
+// Hijack is http.Hijacker's. The server's own buffers, four times as large, are
+// let go.
 func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffers, err := http.NewResponseController(h.ResponseWriter).Hijack()
 	if err != nil {
 		return nil, nil, err
 	}
 	h.s.raw = conn
-	return &paid{conn, h.s}, buffers, nil
+	if err := buffers.Flush(); err != nil {
+		return conn, buffers, err
+	}
+	early, err := buffers.Peek(buffers.Reader.Buffered())
+	if err != nil {
+		return conn, buffers, err
+	}
+	p := &paid{Conn: conn, s: h.s, early: bytes.Clone(early)}
+	return p, bufio.NewReadWriter(bufio.NewReaderSize(p, buffer), bufio.NewWriterSize(p, buffer)), nil
 }
 
 // paid is a connection whose peer pays for what it sends.
 type paid struct {
 	net.Conn
-	s *session
+	s     *session
+	early []byte // what the peer sent behind its request
 }
 
 func (p *paid) Read(into []byte) (int, error) {
+	if len(p.early) > 0 {
+		n := copy(into, p.early)
+		p.early = p.early[n:]
+		return n, nil
+	}
 	n, err := p.Conn.Read(into)
 	_ = p.s.pace(readPrice + float64(n)/bytesPerToken) // an error: the session is over, and the reader finds out
 	return n, err

@@ -139,8 +139,8 @@ type Raw struct {
 	r *bufio.Reader
 }
 
-// DialRaw connects a certname.
-func (s *Server) DialRaw(t testing.TB, path, certname string) *Raw {
+// DialRaw connects a certname. early is sent together with the request.
+func (s *Server) DialRaw(t testing.TB, path, certname string, early ...byte) *Raw {
 	t.Helper()
 	cert := s.CA.Issue(t, certname)
 	conn, err := tls.Dial("tcp", s.Addr, s.CA.Client(&cert))
@@ -148,7 +148,7 @@ func (s *Server) DialRaw(t testing.TB, path, certname string) *Raw {
 	t.Cleanup(func() { _ = conn.Close() }) // it may be closed already
 	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
 	_, err = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", path)
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n%s", path, early)
 	require.NoError(t, err)
 	r := bufio.NewReader(conn)
 	response, err := http.ReadResponse(r, nil)
