@@ -51,6 +51,10 @@ crash-orchestrator: ## a job on 200 nodes while server and agents are killed 60 
 bench: ## micro-benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./wireformat/... ./commands/... ./store/... ./dlo/... ./server/...
 
+.PHONY: bench-broker
+bench-broker: ## what 10,000 idle agents cost the server: memory and processor time (6 minutes)
+	DALANG_BENCH_AGENTS=10000 $(GO) test -count=1 -timeout 30m -v ./cmd/internal/brokerbench
+
 FUZZTIME ?= 30s
 
 .PHONY: fuzz

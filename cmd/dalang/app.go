@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -143,7 +142,9 @@ func (a *app) stages() []*stage {
 	}
 	if o.broker != nil {
 		// Agents are sent away when nobody has to hear them any more.
-		all = append(all, &stage{services: []service{{"controller of agents", o.pxp.Run}}}, &stage{services: []service{{"broker", o.broker.Run}}})
+		all = append(all, &stage{services: []service{{"controller of agents", o.pxp.Run}}}, &stage{services: []service{
+			{"broker", o.broker.Run}, {"memory of agents", a.followAgents},
+		}})
 	}
 	return append(all, &stage{services: []service{
 		{"garbage collection", a.store.RunGC}, {"dead letter office", a.office.Run}, {"metrics", a.metrics.Run},
@@ -198,12 +199,6 @@ func (a *app) reload() error {
 		err = errors.Join(err, o.reload())
 	}
 	return err
-}
-
-func (a *app) limitMemory() {
-	if limit := a.cfg.Dalang.MemoryLimit; limit > 0 && os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(int64(limit))
-	}
 }
 
 // close releases the data. Nobody uses it any more.

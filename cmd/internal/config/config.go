@@ -69,7 +69,8 @@ type Dalang struct {
 	// Size of a body in the deprecated form of submission, which is held in
 	// memory.
 	MaxOldFormat Size `key:"max-old-format"`
-	// Memory that the program tries to stay below; 0: no such goal.
+	// Memory that the program tries to stay below, beside 48 KiB for each agent
+	// that is connected; 0: no such goal.
 	MemoryLimit Size `key:"memory-limit"`
 	// How long requests may take to finish when the program stops.
 	ShutdownTimeout Duration `key:"shutdown-timeout"`
