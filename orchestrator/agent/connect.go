@@ -17,6 +17,9 @@ import (
 // superseded is the close code of brokers: another agent has our certificate.
 const superseded websocket.StatusCode = 4000
 
+// parting is how long the broker may take to answer that we go.
+const parting = time.Second
+
 // connect keeps a session with one of the brokers until ctx ends.
 func (a *Agent) connect(ctx context.Context) {
 	failures := 0
@@ -70,11 +73,14 @@ func (a *Agent) session(ctx context.Context, broker string) (connected bool, err
 	a.cfg.Status("connected to " + broker)
 	s := &session{a: a, conn: conn, told: map[string]string{}, declined: map[string]bool{}, runCtx: ctx}
 	g, inner := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.read() })
+	reading, stopReading := context.WithCancel(context.Background())
+	defer stopReading()
+	g.Go(func() error { return s.read(reading) })
 	g.Go(func() error { return s.tell(inner) })
 	g.Go(func() error { return s.ping(inner) })
 	g.Go(func() error { // the reader has no other end
 		<-inner.Done()
+		defer time.AfterFunc(parting, stopReading).Stop() // which cuts the connection
 		_ = conn.Close(websocket.StatusGoingAway, "") // it is gone either way
 		return nil
 	})
@@ -140,9 +146,9 @@ func (s *session) pingOnce(ctx context.Context) error {
 var errClosed = errors.New("the connection ended")
 
 // read handles messages until the connection ends.
-func (s *session) read() error {
+func (s *session) read(ctx context.Context) error {
 	for {
-		kind, frame, err := s.conn.Read(context.Background())
+		kind, frame, err := s.conn.Read(ctx)
 		if err != nil {
 			return fmt.Errorf("%w: %w", errClosed, err)
 		}
