@@ -81,7 +81,7 @@ func (a *Agent) session(ctx context.Context, broker string) (connected bool, err
 	g.Go(func() error { // the reader has no other end
 		<-inner.Done()
 		defer time.AfterFunc(parting, stopReading).Stop() // which cuts the connection
-		_ = conn.Close(websocket.StatusGoingAway, "") // it is gone either way
+		_ = conn.Close(websocket.StatusGoingAway, "")     // it is gone either way
 		return nil
 	})
 	err = g.Wait()
