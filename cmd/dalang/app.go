@@ -322,7 +322,7 @@ func (a *app) mount(ctx context.Context) error {
 		DB: a.store, Logger: a.log, Registerer: a.registry, NodePurgeTTL: time.Duration(c.Database.NodePurgeTTL),
 		AllReportTypes: !c.PuppetDB.AddAgentReportFilter,
 		TimeoutDefault: c.PuppetDB.QueryTimeoutDefault.Timeout(), TimeoutMax: c.PuppetDB.QueryTimeoutMax.Duration(),
-		MaxConcurrent: c.Query.MaxConcurrent, SlowQuery: slowQuery(c),
+		MaxConcurrent: c.Query.MaxConcurrent, SpoolDir: c.Dalang.Data, SlowQuery: slowQuery(c),
 	})
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,6 +23,7 @@ type Engine struct {
 	entities catalogue
 	extra    catalogue           // of routes
 	slots    *semaphore.Weighted // fair: first come, first served
+	inSpools atomic.Int64        // bytes of answers in files
 	metrics  *metrics
 }
 
@@ -163,18 +165,24 @@ func (e *Engine) Run(ctx context.Context, req Request, sink Sink) error {
 	if err != nil {
 		return err
 	}
-	id := uuid.NewString()
+	id, client := uuid.NewString(), ctx
 	if limit := e.timeout(req.Timeout); limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, &TimeoutError{id, req.Origin})
 		defer cancel()
 	}
-	run := &run{answer: a, sink: sink, req: &req, id: id, watch: e.watch()}
-	err = e.inTurn(ctx, run)
+	err = e.deliver(ctx, client, sink, func(ctx context.Context, out Sink) error {
+		run := &run{answer: a, sink: out, req: &req, id: id, watch: e.watch()}
+		err := e.inTurn(ctx, run)
+		if err != nil {
+			err = cause(ctx, err)
+		}
+		e.finished(run, err)
+		return err
+	})
 	if err != nil {
-		err = cause(ctx, err)
+		err = cause(client, err)
 	}
-	e.finished(run, err)
 	return err
 }
 

@@ -19,3 +19,6 @@ func (e *Engine) TotalSQL(req Request) (sql string, args []any, err error) {
 	st := a.total()
 	return st.sql, st.args, nil
 }
+
+// InSpools is how many bytes of answers are in files.
+func (e *Engine) InSpools() int64 { return e.inSpools.Load() }

@@ -32,6 +32,7 @@ type Config struct {
 	TimeoutDefault time.Duration // of a query that does not ask for one; 0: 10 minutes, negative: none
 	TimeoutMax     time.Duration // upper bound of what a query may ask for; 0: none
 	MaxConcurrent  int           // queries that run at a time, others wait in order; 0: 64
+	SpoolDir       string        // of files for answers whose clients are slow; "": the system's for temporary files
 	SlowQuery      time.Duration // log queries that take longer; 0: 5 s, negative: never
 }
 
