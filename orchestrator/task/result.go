@@ -86,3 +86,17 @@ func marshal(v any) json.RawMessage {
 	}
 	return text
 }
+
+// KindCommandError is of commands and scripts that exit with another code than 0.
+const KindCommandError = "puppetlabs.tasks/command-error"
+
+// CommandResult makes the result of a command or a script, and whether it failed.
+func CommandResult(stdout, stderr []byte, exitCode int) (result json.RawMessage, failed bool) {
+	fields := map[string]any{"stdout": strings.ToValidUTF8(string(stdout), "\uFFFD"), "stderr": strings.ToValidUTF8(string(stderr), "\uFFFD"),
+		"exit_code": exitCode}
+	if exitCode != 0 {
+		fields["_error"] = map[string]any{"kind": KindCommandError, "issue_code": "COMMAND_ERROR",
+			"msg": fmt.Sprintf("The command failed with exit code %d", exitCode), "details": map[string]any{"exit_code": exitCode}}
+	}
+	return marshal(fields), exitCode != 0
+}

@@ -1,0 +1,259 @@
+package ssh
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+	"time"
+)
+
+// Config is what all runs have in common.
+type Config struct {
+	KnownHosts []string // files in OpenSSH's form, for targets with HostKeyCheck
+	MaxOutput  int      // of each of stdout and stderr, in bytes; default 8 MiB
+}
+
+const (
+	defaultMaxOutput = 8 << 20
+	// cleanTime bounds what is done after a run, whatever became of it.
+	cleanTime = 10 * time.Second
+)
+
+// File is something to put into a run's directory.
+type File struct {
+	Name string // relative, with slashes
+	Open func(context.Context) (io.ReadCloser, error)
+}
+
+// Job is what to do on a target.
+type Job struct {
+	ID string // of the transaction: letters, digits and dashes
+	// Command is a line for the shell. Else Files[0] is run.
+	Command   string
+	Files     []File
+	Arguments []string // of Files[0]
+	Env       []string // NAME=value
+	Stdin     []byte
+	Timeout   time.Duration // 0: none
+	// Began is called when the command runs. It may be nil.
+	Began func()
+}
+
+// Outcome is what a run left.
+type Outcome struct {
+	Stdout, Stderr []byte
+	ExitCode       int
+	// Left is the directory on the target that could not be deleted; "": it is gone.
+	Left string
+}
+
+// Run does a job on a target. Its errors are *Error, or ctx's; Left counts
+// also then.
+func Run(ctx context.Context, cfg Config, target Target, j Job) (Outcome, error) {
+	if err := target.Check(); err != nil {
+		return Outcome{}, failed(KindConnect, codeConnect, "%v", err)
+	}
+	h, err := open(ctx, cfg, target)
+	if err != nil {
+		return Outcome{}, err
+	}
+	defer h.client.Close()
+	limited, cancel := ctx, context.CancelFunc(func() {})
+	if j.Timeout > 0 {
+		limited, cancel = context.WithTimeout(ctx, j.Timeout)
+	}
+	defer cancel()
+	out, err := h.do(limited, j)
+	if limited.Err() != nil && ctx.Err() == nil {
+		err = failed(KindTimeout, codeInterrupt, "Task execution on %s timed out after %s", target.Host, seconds(j.Timeout))
+	}
+	var known *Error
+	if err != nil && ctx.Err() == nil && !errors.As(err, &known) {
+		err = failed(KindConnect, codeConnect, "%v", err)
+	}
+	return out, err
+}
+
+// Clean ends what a job of an earlier life may have left running on a target,
+// and deletes its directory.
+func Clean(ctx context.Context, cfg Config, target Target, id string) error {
+	h, err := open(ctx, cfg, target)
+	if err != nil {
+		return err
+	}
+	defer h.client.Close()
+	return h.clean(h.dir(id))
+}
+
+func open(ctx context.Context, cfg Config, target Target) (*host, error) {
+	target = target.withDefaults()
+	client, err := dial(ctx, target, cfg.KnownHosts)
+	if err != nil {
+		return nil, err
+	}
+	h := &host{client: client, target: target, maxOutput: cfg.MaxOutput}
+	if h.maxOutput <= 0 {
+		h.maxOutput = defaultMaxOutput
+	}
+	return h, nil
+}
+
+// dir is a job's directory on the target.
+func (h *host) dir(id string) string { return path.Join(h.target.TmpDir, "dalang-"+id) }
+
+// do makes the directory, runs what is to run, and deletes the directory.
+func (h *host) do(ctx context.Context, j Job) (out Outcome, err error) {
+	dir := h.dir(j.ID)
+	made, err := h.run(ctx, command{line: "mkdir -m 700 " + quote(dir)})
+	if err != nil {
+		return out, err
+	}
+	if made.exit != 0 {
+		return out, failed(KindFile, codeTmpDir, "Could not make a temporary directory on %s: %s", h.target.Host, strings.TrimSpace(string(made.stderr)))
+	}
+	defer func() {
+		if cleanErr := h.clean(dir); cleanErr != nil {
+			out.Left = dir
+		}
+	}()
+	for i, f := range j.Files {
+		if err := h.put(ctx, dir, f, i == 0 && j.Command == ""); err != nil {
+			return out, err
+		}
+	}
+	wrapper := File{"wrapper.sh", func(context.Context) (io.ReadCloser, error) {
+		return io.NopCloser(strings.NewReader(h.wrapper(dir, j))), nil
+	}}
+	if err := h.put(ctx, dir, wrapper, true); err != nil {
+		return out, err
+	}
+	if j.Began != nil {
+		j.Began()
+	}
+	c := command{line: "sh " + quote(path.Join(dir, "wrapper.sh")), tty: h.target.TTY}
+	if !c.tty && j.Stdin != nil {
+		c.stdin = bytes.NewReader(j.Stdin)
+	}
+	ran, err := h.run(ctx, c)
+	if err != nil {
+		return out, err
+	}
+	return Outcome{Stdout: ran.stdout, Stderr: ran.stderr, ExitCode: ran.exit}, nil
+}
+
+// put writes a file, mode 0600, or 0700 if it is to run.
+func (h *host) put(ctx context.Context, dir string, f File, executable bool) error {
+	r, err := f.Open(ctx)
+	if err != nil {
+		return failed(KindFile, codeWrite, "Could not read %s: %v", f.Name, err)
+	}
+	defer r.Close()
+	name := path.Join(dir, path.Clean("/"+f.Name))
+	source := &failingReader{r: r}
+	line := "umask 077; cat > " + quote(name)
+	if sub := path.Dir(name); sub != dir {
+		line = "umask 077; mkdir -p " + quote(sub) + " && cat > " + quote(name)
+	}
+	if executable {
+		line += " && chmod 700 " + quote(name)
+	}
+	wrote, err := h.run(ctx, command{line: line, stdin: source})
+	switch {
+	case err != nil:
+		return err
+	case source.err != nil:
+		return failed(KindFile, codeWrite, "Could not read %s: %v", f.Name, source.err)
+	case wrote.exit != 0:
+		return failed(KindFile, codeWrite, "Could not write %s on %s: %s", name, h.target.Host, strings.TrimSpace(string(wrote.stderr)))
+	}
+	return nil
+}
+
+// failingReader remembers that its reader failed.
+type failingReader struct {
+	r   io.Reader
+	err error
+}
+
+func (f *failingReader) Read(p []byte) (int, error) {
+	n, err := f.r.Read(p)
+	if err != nil && err != io.EOF {
+		f.err = err
+	}
+	return n, err
+}
+
+// wrapper is the script that runs the command. It is a file because the values
+// of variables are nobody else's business, and it stays, so that clean can tell
+// its process from another that got the same number.
+func (h *host) wrapper(dir string, j Job) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "echo $$ > %s\n", quote(path.Join(dir, "pid")))
+	for _, assignment := range j.Env {
+		name, value, _ := strings.Cut(assignment, "=")
+		fmt.Fprintf(&b, "%s=%s; export %s\n", name, quote(value), name)
+	}
+	if j.Command != "" {
+		b.WriteString("sh -c " + quote(j.Command))
+	} else {
+		file := path.Join(dir, path.Clean("/"+j.Files[0].Name))
+		if program := h.interpreter(file); program != "" {
+			b.WriteString(program + " ")
+		}
+		b.WriteString(quote(file))
+		for _, a := range j.Arguments {
+			b.WriteString(" " + quote(a))
+		}
+	}
+	if h.target.TTY && j.Stdin != nil {
+		end := "END_" + rand.Text() // nobody can know it, so it is not in the input
+		fmt.Fprintf(&b, " <<'%s'\n%s\n%s", end, j.Stdin, end)
+	}
+	b.WriteString("\nexit $?\n")
+	return b.String()
+}
+
+func (h *host) interpreter(file string) string {
+	ext := path.Ext(file)
+	if ext == "" {
+		return ""
+	}
+	if program := h.target.Interpreters[ext]; program != "" {
+		return program
+	}
+	return h.target.Interpreters[strings.TrimPrefix(ext, ".")]
+}
+
+// cleaner ends the processes of the wrapper whose directory is $1, if it still
+// runs, and deletes the directory.
+const cleaner = `d=$1
+p=$(cat "$d/pid" 2>/dev/null)
+if [ -n "$p" ]; then
+  case $(ps -o args= -p "$p" 2>/dev/null) in
+  *"$d/wrapper.sh"*)
+    g=$(ps -o pgid= -p "$p" | tr -d ' ')
+    if [ -n "$g" ] && [ "$g" != "$(ps -o pgid= -p $$ | tr -d ' ')" ]; then
+      kill -s TERM -- "-$g" 2>/dev/null
+      n=0
+      while kill -s 0 -- "-$g" 2>/dev/null && [ $n -lt 20 ]; do sleep 0.1; n=$((n+1)); done
+      kill -s KILL -- "-$g" 2>/dev/null
+    fi ;;
+  esac
+fi
+rm -rf "$d"`
+
+// clean has its own time: what it does has to be done.
+func (h *host) clean(dir string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), cleanTime)
+	defer cancel()
+	out, err := h.run(ctx, command{line: "sh -c " + quote(cleaner) + " sh " + quote(dir)})
+	if err == nil && out.exit != 0 {
+		err = fmt.Errorf("delete %s on %s: %s", dir, h.target.Host, strings.TrimSpace(string(out.stderr)))
+	}
+	return err
+}
