@@ -231,8 +231,9 @@ func orderBy(g given) ([]query.Order, error) {
 			return nil, refuse("Illegal value '%s' for :order_by; expected a JSON array of maps.", v.Text)
 		}
 		v = list
-	} else if v.Kind != ast.String {
-		shown = string(v.JSON())
+	}
+	if v.Kind != ast.String {
+		shown = v.Clojure()
 	}
 	if v.Kind != ast.Array {
 		return nil, refuse("Illegal value '%s' for :order_by; expected an array of maps.", shown)

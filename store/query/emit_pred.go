@@ -193,8 +193,8 @@ func (p nullTest) sql(s *scope) string {
 			return x + " = 'null'"
 		}
 		return x + " <> 'null'"
-	case f.Type == Encoded:
-		return always{!p.want}.sql(s)
+	case f.Type == Encoded: // is never null, and upstream takes any argument for true
+		return always{}.sql(s)
 	case f.Name == "tag": // no column of its own
 		return always{}.sql(s)
 	case p.want:

@@ -70,7 +70,6 @@ func (r *resolver) exprs(ent *Entity, list []ast.Expr) []pred {
 
 // compare resolves = < > <= >= ~ ~>.
 func (r *resolver) compare(ent *Entity, c *ast.Compare) pred {
-	check(noNUL(c.Value))
 	switch c.Field.Form {
 	case ast.NodeActive:
 		if !ent.Node || c.Op != "=" {
@@ -89,10 +88,14 @@ func (r *resolver) compare(ent *Entity, c *ast.Compare) pred {
 		return r.state(c)
 	}
 	t, ok := r.lookup(ent, c.Field.Name)
-	if !ok {
+	switch {
+	case c.Op == "~>" && (!ok || t.path != nil || t.field.Type != Path && t.field.Type != LeafPath):
+		fail("Query operator ~> is not allowed on field %s", c.Field.Name)
+	case !ok:
 		r.unknownField(ent, c.Field.Name)
 		return always{}
 	}
+	c = sound(t.field, c)
 	if t.path != nil {
 		return r.dotted(t, c)
 	}
@@ -102,12 +105,23 @@ func (r *resolver) compare(ent *Entity, c *ast.Compare) pred {
 	case "~":
 		return r.match(t, c)
 	case "~>":
-		if t.field.Type != Path && t.field.Type != LeafPath {
-			fail("Query operator ~> is not allowed on field %s", c.Field.Name)
-		}
 		return r.pathMatch(t, c)
 	}
 	return r.ordered(t, c)
+}
+
+// sound deals with NUL in a comparison's value: no text holds one, and JSON
+// that is stored has another character in its place.
+func sound(f *Field, c *ast.Compare) *ast.Compare {
+	switch {
+	case (f.Type == Value || f.Type == Document) && c.Op != "~":
+		d := *c
+		d.Value = withoutNUL(c.Value)
+		return &d
+	case c.Op == "~" || f.Type == Text || f.Type == Tags || f.Type == Pairs || f.Type == Path || f.Type == LeafPath:
+		check(noNUL(c.Value))
+	}
+	return c
 }
 
 func (r *resolver) state(c *ast.Compare) pred {
@@ -134,11 +148,16 @@ func mismatch(v ast.Value, f *Field) {
 // literal converts a value to the type of a field, for = and lists.
 func literal(f *Field, v ast.Value) any {
 	switch f.Type {
-	case Text, Tags, Pairs:
+	case Text:
 		if v.Kind != ast.String {
 			mismatch(v, f)
 		}
 		return v.Text
+	case Tags, Pairs:
+		if v.Kind == ast.Null || v.Kind >= ast.Array || v.Kind != ast.String && f.Name == "tag" {
+			mismatch(v, f)
+		}
+		return asText(v)
 	case Int:
 		if v.Kind != ast.Number {
 			mismatch(v, f)
@@ -244,7 +263,11 @@ func (r *resolver) ordered(t term, c *ast.Compare) pred {
 		check(err)
 		return compare{t, c.Op, ms}
 	default:
-		fail("Query operators >,>=,<,<= are not allowed on field %s", c.Field.Name)
+		name := c.Field.Name
+		if name == "tag" { // as upstream, which makes tags of it first
+			name = "tags"
+		}
+		fail("Query operators >,>=,<,<= are not allowed on field %s", name)
 	}
 	return nil
 }
@@ -263,9 +286,6 @@ func (r *resolver) isNull(ent *Entity, e *ast.IsNull) pred {
 
 // inArray resolves membership in a list.
 func (r *resolver) inArray(ent *Entity, e *ast.In) pred {
-	for _, v := range e.Array {
-		check(noNUL(v))
-	}
 	if len(e.Fields) != 1 {
 		fail("in with an array takes one field, but %d were supplied", len(e.Fields))
 	}
@@ -292,7 +312,10 @@ func (r *resolver) inArray(ent *Entity, e *ast.In) pred {
 	for _, v := range e.Array {
 		switch f.Type {
 		case Text:
+			check(noNUL(v))
 			list.vals = append(list.vals, asText(v))
+		case Value:
+			list.vals = append(list.vals, withoutNUL(v))
 		case Time, Stamp:
 			if ms, err := millis(v); err == nil {
 				list.vals = append(list.vals, ms)

@@ -10,10 +10,6 @@ import (
 
 // fact resolves a comparison with ["fact", name]. Spec query.md §3.4.
 func (r *resolver) fact(ent *Entity, c *ast.Compare) pred {
-	if !ent.Node {
-		r.unknownField(ent, "fact")
-		return always{}
-	}
 	v := c.Value
 	switch k := v.Kind; {
 	case c.Op == "=" && (k == ast.String || k == ast.Bool):
@@ -24,7 +20,11 @@ func (r *resolver) fact(ent *Entity, c *ast.Compare) pred {
 	default:
 		fail("Operator '%s' not allowed on value '%s'", c.Op, message(v))
 	}
-	return r.factTest(ent, c.Field.Name, c.Op, v)
+	if !ent.Node {
+		r.unknownField(ent, "fact")
+		return always{}
+	}
+	return r.factTest(ent, c.Field.Name, c.Op, withoutNUL(v))
 }
 
 // factTest is the comparison facts.NAME op v of the inventory, as which

@@ -54,6 +54,9 @@ func encodedPath(v ast.Value) (string, error) {
 }
 
 func pathElements(v ast.Value) ([]any, error) {
+	if v.Kind == ast.String {
+		return nil, &Error{Message: "Path array element wasnt string or integer in {0}"}
+	}
 	if v.Kind != ast.Array {
 		return nil, &Error{Message: fmt.Sprintf("Argument %s is not a path: an array of strings and integers", v.JSON())}
 	}
@@ -94,6 +97,20 @@ func message(v ast.Value) string {
 		return v.Clojure()
 	}
 	return asText(v)
+}
+
+// withoutNUL is a value as it would be stored: with U+FFFD for each NUL.
+func withoutNUL(v ast.Value) ast.Value {
+	v.Text = strings.ReplaceAll(v.Text, "\x00", "\uFFFD")
+	items, keys := v.Items, v.Keys
+	v.Items, v.Keys = make([]ast.Value, len(items)), make([]string, len(keys))
+	for i, x := range items {
+		v.Items[i] = withoutNUL(x)
+	}
+	for i, k := range keys {
+		v.Keys[i] = strings.ReplaceAll(k, "\x00", "\uFFFD")
+	}
+	return v
 }
 
 // noNUL refuses a text that no column can hold, in the database's words.

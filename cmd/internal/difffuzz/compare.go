@@ -86,8 +86,14 @@ func differentTexts(want, got string) string {
 	if m := jsonPlace.FindString(want); m != "" { // the parser's own words are its version's
 		want, got = m, jsonPlace.FindString(got)
 	}
-	if sortedFields(want) == sortedFields(got) { // their order is that of a hash table of its version
+	got = sortedFields(got) // their order is that of a hash table of its version
+	if sortedFields(want) == got {
 		return ""
+	}
+	for line := range strings.SplitSeq(want, "\n") { // it may tell several mistakes, one a line
+		if sortedFields(line) == got {
+			return ""
+		}
 	}
 	return fmt.Sprintf("text: want %q, got %q", want, got)
 }
