@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
@@ -49,6 +50,15 @@ func newStoreMetrics(registerer prometheus.Registerer, s *Store) *storeMetrics {
 	for part, help := range map[string]string{"database": "Bytes of the database file.", "wal": "Bytes of the write-ahead log."} {
 		factory.NewGaugeFunc(prometheus.GaugeOpts{Name: "dalang_store_" + part + "_bytes", Help: help},
 			func() float64 { return float64(s.db.Sizes(context.Background())[part]) })
+	}
+	for name, pool := range map[string]*sql.DB{"read": s.db.Reader(), "write": s.db.Writer()} {
+		label := prometheus.Labels{"pool": name}
+		factory.NewGaugeFunc(prometheus.GaugeOpts{Name: "dalang_store_connections", Help: "Open connections, by pool.", ConstLabels: label},
+			func() float64 { return float64(pool.Stats().OpenConnections) })
+		factory.NewGaugeFunc(prometheus.GaugeOpts{Name: "dalang_store_connections_in_use", Help: "Connections that somebody holds, by pool.", ConstLabels: label},
+			func() float64 { return float64(pool.Stats().InUse) })
+		factory.NewGaugeFunc(prometheus.GaugeOpts{Name: "dalang_store_connections_max", Help: "Connections that there may be, by pool.", ConstLabels: label},
+			func() float64 { return float64(pool.Stats().MaxOpenConnections) })
 	}
 	return m
 }

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// Population is how much there is of what. Cached for a minute.
+// Population is how much there is of what. Cached for a minute. Resources are
+// those of all nodes' catalogs, the inactive ones' included.
 type Population struct {
 	ActiveNodes, InactiveNodes, Resources int64
 	ResourcesPerNode                      float64
@@ -48,14 +49,13 @@ func (s *Store) Population(ctx context.Context) (Population, error) {
 		}
 		return conn.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM node WHERE deactivated IS NULL AND expired IS NULL),
 			(SELECT count(*) FROM node WHERE deactivated IS NOT NULL OR expired IS NOT NULL),
-			(SELECT coalesce(sum(c.resource_count), 0) FROM catalog c JOIN node n ON n.id = c.node_id
-				WHERE n.deactivated IS NULL AND n.expired IS NULL)`).Scan(&p.ActiveNodes, &p.InactiveNodes, &p.Resources)
+			(SELECT coalesce(sum(resource_count), 0) FROM catalog)`).Scan(&p.ActiveNodes, &p.InactiveNodes, &p.Resources)
 	})
 	if err != nil {
 		return Population{}, fmt.Errorf("count the population: %w", err)
 	}
-	if p.ActiveNodes > 0 {
-		p.ResourcesPerNode = float64(p.Resources) / float64(p.ActiveNodes)
+	if nodes := p.ActiveNodes + p.InactiveNodes; nodes > 0 {
+		p.ResourcesPerNode = float64(p.Resources) / float64(nodes)
 	}
 	if p.Resources > 0 {
 		p.DuplicateResources = max(0, float64(p.Resources-bodies)/float64(p.Resources))

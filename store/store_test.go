@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"database/sql"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -111,7 +112,10 @@ func TestCorpus(t *testing.T) {
 	require.NoError(t, err)
 	p, err := s.Population(t.Context())
 	require.NoError(t, err)
-	require.Positive(t, p.Resources)
+	count := func(query string) string { return values(t, s, query)[0] }
+	require.Equal(t, count("SELECT count(*) FROM resource"), fmt.Sprint(p.Resources), "those of inactive nodes count too, as upstream")
+	require.NotEqual(t, count("SELECT count(*) FROM resource r JOIN node n ON n.id = r.node_id WHERE n.deactivated IS NULL"), fmt.Sprint(p.Resources))
+	require.InDelta(t, float64(p.Resources)/13, p.ResourcesPerNode, 1e-9)
 	require.NoError(t, s.Clean(t.Context(), []store.CleanOp{{Name: store.ExpireNodes}, {Name: store.PurgeNodes}, {Name: store.PurgeReports},
 		{Name: store.PurgeResourceEvents}, {Name: store.GCPackages}, {Name: store.Other}, {Name: store.GCCatalogs}, {Name: store.GCFactPaths}}))
 	require.Equal(t, []string{"13"}, values(t, s, "SELECT count(*) FROM node"))

@@ -55,8 +55,8 @@ func dashboard(beans []bean) []meterDoc {
 	docs := make([]meterDoc, len(meters))
 	for i, m := range meters {
 		v := walk(values[m.mbean], m.path)
-		if f, ok := v.(float64); ok {
-			v = f * m.scale
+		if f, ok := v.(double); ok {
+			v = f * double(m.scale)
 		}
 		id := fnv.New32a()
 		_, _ = fmt.Fprint(id, m.description, m.addendum, m.mbean)

@@ -21,9 +21,10 @@ type jolokiaRequest struct {
 	Attribute any      `json:"attribute,omitempty"` // a string, a list of strings, or nil: all
 	Type      string   `json:"type"`
 	Operation string   `json:"operation,omitempty"`
+	Value     any      `json:"value,omitempty"` // that write wants written
 	path      []string // Path, split and unescaped
 	maxDepth  int      // 0: no limit
-	ignore    bool     // ignoreErrors: leave out attributes that are not there
+	ignore    bool     // ignoreErrors: say of each attribute that it is not there
 }
 
 // jolokiaAnswer is a success.
@@ -60,13 +61,18 @@ func jolokiaPath(beans []bean, rawPath, rawQuery string, now time.Time) any {
 	if jerr != nil {
 		return jerr
 	}
+	req.options(rawQuery)
+	return serveJolokia(beans, req, now)
+}
+
+// options reads those that a URL gives, of a POST for all its requests.
+func (r *jolokiaRequest) options(rawQuery string) {
 	p := ParseParams(rawQuery)
 	if v, ok := p.Get("maxDepth"); ok {
-		req.maxDepth, _ = strconv.Atoi(v)
+		r.maxDepth, _ = strconv.Atoi(v)
 	}
 	ignore, _ := p.Get("ignoreErrors")
-	req.ignore = ignore == "true"
-	return serveJolokia(beans, req, now)
+	r.ignore = ignore == "true"
 }
 
 // splitJolokia splits a path at slashes; "!/" is a slash and "!!" a "!".
@@ -121,6 +127,9 @@ func parseJolokiaPath(path string) (jolokiaRequest, *jolokiaError) {
 		if rest = rest[1:]; len(rest) == 0 {
 			break
 		}
+		if req.Type == "write" && len(rest) > 1 {
+			req.Value = rest[1]
+		}
 		if req.Type == "exec" {
 			req.Operation = rest[0]
 			break
@@ -148,25 +157,25 @@ func (r *jolokiaRequest) setPath(parts []string) {
 }
 
 // jolokiaBody answers a POST: one request, or a list of them.
-func jolokiaBody(beans []bean, body []byte, now time.Time) any {
+func jolokiaBody(beans []bean, body []byte, rawQuery string, now time.Time) any {
 	body = bytes.TrimSpace(body)
 	if len(body) > 0 && body[0] == '[' {
 		var list []json.RawMessage
 		if err := json.Unmarshal(body, &list); err == nil {
 			answers := make([]any, len(list))
 			for i, raw := range list {
-				answers[i] = jolokiaOne(beans, raw, now)
+				answers[i] = jolokiaOne(beans, raw, rawQuery, now)
 			}
 			return answers
 		}
 	}
-	return jolokiaOne(beans, body, now)
+	return jolokiaOne(beans, body, rawQuery, now)
 }
 
-func jolokiaOne(beans []bean, raw []byte, now time.Time) any {
+func jolokiaOne(beans []bean, raw []byte, rawQuery string, now time.Time) any {
 	var in struct {
 		Type, MBean, Path, Operation string
-		Attribute                    any
+		Attribute, Value             any
 		Config                       struct {
 			MaxDepth     json.RawMessage
 			IgnoreErrors any
@@ -189,8 +198,16 @@ func jolokiaOne(beans []bean, raw []byte, now time.Time) any {
 	if in.Path != "" {
 		req.setPath(splitJolokia(in.Path))
 	}
-	req.maxDepth, _ = strconv.Atoi(strings.Trim(string(in.Config.MaxDepth), `"`))
-	req.ignore = in.Config.IgnoreErrors == true || in.Config.IgnoreErrors == "true"
+	if req.Type == "write" {
+		req.Value = in.Value
+	}
+	req.options(rawQuery)
+	if depth, err := strconv.Atoi(strings.Trim(string(in.Config.MaxDepth), `"`)); err == nil {
+		req.maxDepth = depth
+	}
+	if in.Config.IgnoreErrors != nil {
+		req.ignore = in.Config.IgnoreErrors == true || in.Config.IgnoreErrors == "true"
+	}
 	return serveJolokia(beans, req, now)
 }
 
@@ -314,7 +331,13 @@ func (r *jolokiaRequest) readBean(b bean) (any, error) {
 	if single, ok := r.Attribute.(string); ok {
 		return b.attrs[single], nil
 	}
-	return pick(b, wanted), nil
+	values := pick(b, wanted)
+	for _, n := range wanted {
+		if _, ok := b.attrs[n]; !ok {
+			values[n] = "ERROR: No such attribute: " + n + " (class javax.management.AttributeNotFoundException)"
+		}
+	}
+	return values, nil
 }
 
 // walk follows a path into a value; what is not there is null.
@@ -392,7 +415,7 @@ func javaType(v any) string {
 		return "int"
 	case int64:
 		return "long"
-	case float64:
+	case float64, double:
 		return "double"
 	case map[string]any:
 		return "javax.management.openmbean.CompositeData"

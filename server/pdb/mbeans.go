@@ -3,8 +3,11 @@ package pdb
 import (
 	"context"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
+
+	"dalang/wireformat"
 )
 
 // bean is one MBean at one moment.
@@ -34,6 +37,11 @@ type beanBuilder struct {
 }
 
 func (b *beanBuilder) add(domain, name, class string, attrs map[string]any) {
+	for k, v := range attrs {
+		if f, ok := v.(float64); ok {
+			attrs[k] = double(f)
+		}
+	}
 	b.beans = append(b.beans, bean{
 		name:  objectName{domain: domain, keys: [][2]string{{"name", name}}},
 		class: class, attrs: attrs,
@@ -109,6 +117,7 @@ const (
 	domainStorage    = "puppetlabs.puppetdb.storage"
 	domainPopulation = "puppetlabs.puppetdb.population"
 	domainAdmin      = "puppetlabs.puppetdb.admin"
+	domainDatabase   = "puppetlabs.puppetdb.database"
 )
 
 // Metrics of other packages that the beans below are made of. They stand here
@@ -132,6 +141,13 @@ const (
 	famNew        = "dalang_store_new_catalogs_total"
 	famDuplicate  = "dalang_store_duplicate_catalogs_total"
 	famGC         = "dalang_store_gc_seconds"
+	famBatch      = "dalang_store_batch_seconds"
+	famOpen       = "dalang_store_connections"
+	famInUse      = "dalang_store_connections_in_use"
+	famMost       = "dalang_store_connections_max"
+	famQuery      = "dalang_query_seconds"
+	famQueryWait  = "dalang_query_wait_seconds"
+	famWaiting    = "dalang_queries_waiting"
 )
 
 // all builds every bean that is made of gathered metrics.
@@ -139,26 +155,17 @@ func (b *beanBuilder) all() {
 	b.mq("global", labels{})
 	b.counter(domainMQ, "global.concurrent-depth", 0)
 	b.timer(domainMQ, "global.command-parse-time", distribution{})
-	for _, command := range b.families.values(famReceived, "command") {
-		for _, m := range b.families[famReceived].GetMetric() {
-			l := labels{"command": command}
-			if !l.match(m) {
-				continue
-			}
-			for _, p := range m.GetLabel() {
-				if p.GetName() == "version" {
-					l["version"] = p.GetValue()
-				}
-			}
-			if l["version"] != "" {
-				b.mq(command+"."+l["version"], l)
-			}
+	for _, c := range wireformat.Commands() { // whatever may come, before it comes
+		for version := c.MinPosted; version <= c.Latest; version++ {
+			l := labels{"command": string(c.Command), "version": strconv.Itoa(version)}
+			b.mq(l["command"]+"."+l["version"], l)
 		}
 	}
 	b.http()
 	b.dlo()
 	b.storage()
 	b.admin()
+	b.database()
 }
 
 // mq builds the beans about all commands, or those of one kind.
@@ -285,7 +292,47 @@ func (b *beanBuilder) storage() {
 	}
 	b.gauge(domainStorage, "duplicate-pct", pct)
 	b.timer(domainStorage, "gc-time", f.distribution(famGC, nil, 1000))
+	for name, operation := range map[string]string{
+		"gc-catalogs-time": "gc_catalogs", "gc-packages-time": "gc_packages", "gc-fact-paths": "gc_fact_paths", "gc-environments-time": "other",
+	} {
+		b.timer(domainStorage, name, f.distribution(famGC, labels{"operation": operation}, 1000))
+	}
+	// Steps that there are not in Dalang. Clients that ask for lists of beans
+	// take a missing one for a failure.
+	for _, name := range []string{"add-edges", "add-resources", "catalog-hash", "catalog-hash-match-time", "catalog-hash-miss-time",
+		"gc-params-time", "gc-report-statuses", "new-catalog-time", "new-fact-time", "resource-hashes"} {
+		b.timer(domainStorage, name, distribution{})
+	}
+	b.histogram(domainStorage, "catalog-volitilty", distribution{}) // upstream's spelling
 }
+
+// database builds what upstream's pools of connections tell.
+func (b *beanBuilder) database() {
+	f := b.families
+	for pool, kind := range map[string]string{"PDBReadPool.pool.": "read", "PDBWritePool.pool.": "write"} {
+		l := labels{"pool": kind}
+		open, used := f.sum(famOpen, l), f.sum(famInUse, l)
+		usage, wait, pending := f.distribution(famBatch, nil, 1000), distribution{}, 0.0
+		if kind == "read" {
+			usage, wait, pending = f.distribution(famQuery, nil, 1000), f.distribution(famQueryWait, nil, 1000), f.sum(famWaiting, nil)
+		}
+		for name, value := range map[string]float64{"ActiveConnections": used, "IdleConnections": max(open-used, 0), "TotalConnections": open,
+			"MaxConnections": f.sum(famMost, l), "MinConnections": 0, "PendingConnections": pending} {
+			b.gauge(domainDatabase, pool+name, int64(value))
+		}
+		b.histogram(domainDatabase, pool+"Usage", usage)
+		b.timer(domainDatabase, pool+"Wait", wait)
+		b.histogram(domainDatabase, pool+"ConnectionCreation", distribution{})
+		b.meter(domainDatabase, pool+"ConnectionTimeoutRate", 0)
+	}
+}
+
+// double is a number that Java writes with a fraction even where it is none:
+// some clients tell integers from others by that.
+type double float64
+
+// MarshalJSON writes it as Java does.
+func (d double) MarshalJSON() ([]byte, error) { return wireformat.AppendFloat(nil, float64(d)), nil }
 
 // population builds upstream's gauges over what is stored.
 func (b *beanBuilder) population(p Population) {

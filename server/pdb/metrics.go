@@ -16,7 +16,7 @@ import (
 // Population is how much is stored, for upstream's gauges.
 type Population struct {
 	ActiveNodes, InactiveNodes int64
-	Resources                  int64 // of active nodes' catalogs
+	Resources                  int64 // of all nodes' catalogs
 	ResourcesPerNode           float64
 	DuplicateResources         float64 // share of resources that equal another, 0 to 1
 }
@@ -137,7 +137,7 @@ func (m *Metrics) Jolokia(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return WriteCompact(w, http.StatusOK, jolokiaBody(beans, body, now))
+	return WriteCompact(w, http.StatusOK, jolokiaBody(beans, body, r.URL.RawQuery, now))
 }
 
 // Dashboard answers the meters of upstream's dashboard.

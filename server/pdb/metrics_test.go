@@ -48,6 +48,13 @@ func fixture(t *testing.T) (*Metrics, *prometheus.Registry) {
 	f.NewCounterVec(prometheus.CounterOpts{Name: famRequests}, []string{"route", "method", "code"}).
 		WithLabelValues("/pdb/cmd/v1", "POST", "200").Add(5)
 	f.NewHistogramVec(prometheus.HistogramOpts{Name: famGC}, []string{"operation"}).WithLabelValues("purge_nodes").Observe(1)
+	for _, g := range []struct {
+		name, pool string
+		value      float64
+	}{{famOpen, "read", 4}, {famInUse, "read", 3}, {famOpen, "write", 1}} {
+		f.NewGauge(prometheus.GaugeOpts{Name: g.name, ConstLabels: prometheus.Labels{"pool": g.pool}}).Set(g.value)
+	}
+	f.NewGauge(prometheus.GaugeOpts{Name: famWaiting}).Set(2)
 	start := time.Now()
 	m := NewMetrics(MetricsConfig{Gatherer: reg, Started: start, Now: func() time.Time { return start.Add(10 * time.Second) },
 		Cleaning: func() string { return "purge_nodes" },
@@ -97,6 +104,11 @@ func TestMBeanValues(t *testing.T) {
 		"puppetlabs.puppetdb.http:name=!/pdb!/query!/v4!/nodes.service-time/Count":           1.0,
 		"puppetlabs.puppetdb.admin:name=cleaning/Value":                                      "purge_nodes",
 		"puppetlabs.puppetdb.admin:name=node-purges/Count":                                   1.0,
+		"puppetlabs.puppetdb.database:name=PDBReadPool.pool.ActiveConnections/Value":         3.0,
+		"puppetlabs.puppetdb.database:name=PDBReadPool.pool.IdleConnections/Value":           1.0,
+		"puppetlabs.puppetdb.database:name=PDBReadPool.pool.TotalConnections/Value":          4.0,
+		"puppetlabs.puppetdb.database:name=PDBReadPool.pool.PendingConnections/Value":        2.0,
+		"puppetlabs.puppetdb.database:name=PDBWritePool.pool.TotalConnections/Value":         1.0,
 		"java.lang:type=Runtime/Uptime":                                                      10000.0,
 	} {
 		out := read(t, m, "/read/"+path)
@@ -138,6 +150,12 @@ func TestMBeanAttributes(t *testing.T) {
 		"puppetlabs.puppetdb.mq:name=global.depth":                    {"Count"},
 		"puppetlabs.puppetdb.storage:name=duplicate-pct":              {"Value"},
 		"puppetlabs.puppetdb.mq:name=global.message-persistence-time": with(append(meter, spread...), "DurationUnit"),
+		"puppetlabs.puppetdb.mq:name=replace%20catalog.6.seen":        meter, // none was ever received
+		"puppetlabs.puppetdb.mq:name=configure%20expiration.1.depth":  {"Count"},
+		"puppetlabs.puppetdb.storage:name=add-resources":              with(append(meter, spread...), "DurationUnit"),
+		"puppetlabs.puppetdb.storage:name=catalog-volitilty":          with(spread, "Count", "SnapshotSize"),
+		"puppetlabs.puppetdb.database:name=PDBReadPool.pool.Usage":    with(spread, "Count", "SnapshotSize"),
+		"puppetlabs.puppetdb.database:name=PDBWritePool.pool.Wait":    with(append(meter, spread...), "DurationUnit"),
 		"java.lang:type=Memory":                                       {"HeapMemoryUsage", "NonHeapMemoryUsage", "ObjectName", "ObjectPendingFinalizationCount", "Verbose"},
 	} {
 		got := read(t, m, "/read/"+bean)["value"].(map[string]any)
@@ -167,6 +185,7 @@ func TestJolokiaAnswers(t *testing.T) {
 		{"/read/java.lang:type=Memory/Nope", `{"request":{"mbean":"java.lang:type=Memory","attribute":"Nope","type":"read"},"error_type":"javax.management.AttributeNotFoundException","error":"javax.management.AttributeNotFoundException : No such attribute: Nope","status":404}`},
 		{"/read/java.lang:type=Memory/Nope,Verbose?ignoreErrors=true", `{"request":{"mbean":"java.lang:type=Memory","attribute":["Nope","Verbose"],"type":"read"},"value":"VALUE","timestamp":"TIME","status":200}`},
 		{"/read/puppetlabs.puppetdb.http:name=%2Fpdb%2Fcmd%2Fv1.200", `{"request":{"path":"cmd/v1.200","mbean":"puppetlabs.puppetdb.http:name=","attribute":"pdb","type":"read"},"error_type":"javax.management.InstanceNotFoundException","error":"javax.management.InstanceNotFoundException : puppetlabs.puppetdb.http:name=","status":404}`},
+		{"/write/java.lang:type=Memory/Verbose/true", `{"request":{"mbean":"java.lang:type=Memory","type":"write","attribute":"Verbose","value":"true"},"error_type":"java.lang.Exception","error":"java.lang.Exception : Writing attribute Verbose forbidden for MBean java.lang:type=Memory","status":403}`},
 		{"/read/none:*", `{"request":{"mbean":"none:*","type":"read"},"error_type":"javax.management.InstanceNotFoundException","error":"javax.management.InstanceNotFoundException : No MBean with pattern none:* found for reading attributes","status":404}`},
 		{"/search/*:name=num-*", `{"request":{"mbean":"*:name=num-*","type":"search"},"value":["puppetlabs.puppetdb.population:name=num-active-nodes","puppetlabs.puppetdb.population:name=num-inactive-nodes","puppetlabs.puppetdb.population:name=num-nodes","puppetlabs.puppetdb.population:name=num-resources"],"timestamp":"TIME","status":200}`},
 		{"/search/none:*", `{"request":{"mbean":"none:*","type":"search"},"value":[],"timestamp":"TIME","status":200}`},
@@ -194,6 +213,8 @@ func TestJolokiaAnswers(t *testing.T) {
 			require.JSONEq(t, tt.want, string(text))
 		})
 	}
+	w, _ := ask(t, "/metrics/v2{path:(?:/.*)?}", "GET", "/metrics/v2/read/puppetlabs.puppetdb.mq:name=global.seen/FiveMinuteRate", "", m.Jolokia)
+	require.Contains(t, w.Body.String(), `"value":0.0`, "a double has a fraction, as Java writes it")
 	depth := read(t, m, "/list?maxDepth=1")["value"].(map[string]any)
 	require.Equal(t, "1", depth["java.lang"])
 	pattern := read(t, m, "/read/java.lang:type=*/Name")["value"].(map[string]any)
@@ -202,8 +223,9 @@ func TestJolokiaAnswers(t *testing.T) {
 
 func TestJolokiaByPost(t *testing.T) {
 	m, _ := fixture(t)
+	options := ""
 	post := func(body string) any {
-		w, p := ask(t, "/metrics/v2{path:(?:/.*)?}", "POST", "/metrics/v2/", body, m.Jolokia)
+		w, p := ask(t, "/metrics/v2{path:(?:/.*)?}", "POST", "/metrics/v2/"+options, body, m.Jolokia)
 		require.Nil(t, p)
 		var out any
 		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &out))
@@ -215,6 +237,11 @@ func TestJolokiaByPost(t *testing.T) {
 	require.Positive(t, post(`{"type":"read","mbean":"java.lang:type=Memory","attribute":"HeapMemoryUsage","path":"used"}`).(map[string]any)["value"])
 	both := post(`{"type":"read","mbean":"java.lang:type=Memory","attribute":["HeapMemoryUsage","Verbose"]}`).(map[string]any)["value"]
 	require.Len(t, both, 2)
+	options = "?ignoreErrors=true&maxDepth=1" // as jolokia.js sends them
+	require.Equal(t, map[string]any{"Verbose": false, "Nope": "ERROR: No such attribute: Nope (class javax.management.AttributeNotFoundException)"},
+		post(`{"type":"read","mbean":"java.lang:type=Memory","attribute":["Nope","Verbose"]}`).(map[string]any)["value"])
+	require.Equal(t, "1", post(`{"type":"list"}`).(map[string]any)["value"].(map[string]any)["java.lang"])
+	options = ""
 	bulk := post(`[{"type":"version"},{"type":"read","mbean":"no:a=b"},{"type":"search","mbean":"java.lang:type=M*"},
 		{"type":"list","path":"java.lang/type=Memory"},{"type":"bogus"},5]`).([]any)
 	var statuses []float64
@@ -263,7 +290,7 @@ func FuzzJolokia(f *testing.F) {
 	}
 	beans := []bean{{name: objectName{"java.lang", [][2]string{{"type", "Memory"}}, false}, attrs: map[string]any{"HeapMemoryUsage": map[string]any{"used": 1}}}}
 	f.Fuzz(func(t *testing.T, s string) {
-		for _, answer := range []any{jolokiaPath(beans, s, s, time.Now()), jolokiaBody(beans, []byte(s), time.Now())} {
+		for _, answer := range []any{jolokiaPath(beans, s, s, time.Now()), jolokiaBody(beans, []byte(s), s, time.Now())} {
 			_, err := Compact(answer)
 			require.NoError(t, err)
 		}

@@ -2,8 +2,10 @@ package pdb_test
 
 import (
 	"encoding/json"
+	"maps"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -55,7 +57,14 @@ func TestCountsForClientsThatReadTotals(t *testing.T) {
 		_, total := ask("aggregate-event-counts", "", headers)
 		require.Equal(t, float64(len(filtered)), total[0]["successes"], name)
 	}
-	_, rows := ask("event-counts", "", map[string]string{"User-Agent": "curl/8"})
+	both := map[string]any{}
+	_, rows := ask("event-counts", "&count_by=certname", map[string]string{"Accept-Charset": "UTF-8"})
+	for _, row := range rows {
+		require.LessOrEqual(t, row["successes"], 1.0, "a node is counted once")
+		both[row["subject"].(map[string]any)["title"].(string)] = row["intentional_successes"].(float64) + row["corrective_successes"].(float64)
+	}
+	require.Contains(t, slices.Collect(maps.Values(both)), 2.0, "of which kind it was counts for each")
+	_, rows = ask("event-counts", "", map[string]string{"User-Agent": "curl/8"})
 	require.NotContains(t, rows[0], "successes")
 	require.Contains(t, rows[0], "intentional_successes")
 	for _, extra := range []string{filter, order} {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 
 	"dalang/store/query/ast"
@@ -172,7 +173,7 @@ func (e *Engine) Run(ctx context.Context, req Request, sink Sink) error {
 		defer cancel()
 	}
 	err = e.deliver(ctx, client, sink, func(ctx context.Context, out Sink) error {
-		run := &run{answer: a, sink: out, req: &req, id: id, watch: e.watch()}
+		run := &run{answer: a, sink: out, req: &req, id: id, watch: e.watch(), waits: e.metrics.waits}
 		err := e.inTurn(ctx, run)
 		if err != nil {
 			err = cause(ctx, err)
@@ -213,6 +214,7 @@ type run struct {
 	sink   Sink
 	id     string
 	watch  *watch
+	waits  prometheus.Observer
 	rows   int
 	text   string // the SQL
 	plan   []string
@@ -223,7 +225,7 @@ const maxArgs = 32766
 
 // in answers within a read transaction.
 func (r *run) in(ctx context.Context, conn *sql.Conn) error {
-	r.watch.begin()
+	r.waits.Observe(r.watch.begin().Seconds())
 	st := r.answer.rows()
 	if len(st.args) > maxArgs {
 		return &Error{Message: fmt.Sprintf("The query holds more than %d values", maxArgs)}

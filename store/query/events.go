@@ -94,16 +94,19 @@ type countsFilter struct {
 }
 
 // counter is one of the numbers of event counts.
-type counter struct{ name, test string }
+type counter struct {
+	name, test string
+	total      bool // over two kinds, in both of which a node may occur
+}
 
 func counters(totals bool) []counter {
 	list := []counter{
-		{"failures", "s = 'failure'"}, {"skips", "s = 'skipped'"},
-		{"intentional_successes", "s = 'success' AND cc IS NOT 1"}, {"corrective_successes", "s = 'success' AND cc IS 1"},
-		{"intentional_noops", "s = 'noop' AND cc IS NOT 1"}, {"corrective_noops", "s = 'noop' AND cc IS 1"},
+		{"failures", "s = 'failure'", false}, {"skips", "s = 'skipped'", false},
+		{"intentional_successes", "s = 'success' AND cc IS NOT 1", false}, {"corrective_successes", "s = 'success' AND cc IS 1", false},
+		{"intentional_noops", "s = 'noop' AND cc IS NOT 1", false}, {"corrective_noops", "s = 'noop' AND cc IS 1", false},
 	}
 	if totals {
-		list = append(list, counter{"successes", "s = 'success'"}, counter{"noops", "s = 'noop'"})
+		list = append(list, counter{"successes", "s = 'success'", true}, counter{"noops", "s = 'noop'", true})
 	}
 	return list
 }
@@ -188,10 +191,14 @@ func (c *counts) summary(e *emitter, by string) string {
 	distinct := ""
 	if c.byNode {
 		distinct = "DISTINCT "
-		inner = append(inner, s.use("r.node_id"))
+		inner = append(inner, s.use("r.node_id")+" AS node")
 	}
 	outer := slices.Clone(groups)
 	for _, k := range c.counters {
+		if k.total && c.byNode {
+			outer = append(outer, "count(DISTINCT CASE WHEN "+k.test+" THEN node END) AS "+k.name)
+			continue
+		}
 		outer = append(outer, "sum("+k.test+") AS "+k.name)
 	}
 	sql := "SELECT " + strings.Join(outer, ", ") + " FROM (" + c.events.body(s, distinct+strings.Join(inner, ", ")) + ") GROUP BY " + strings.Join(groups, ", ")

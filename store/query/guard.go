@@ -25,8 +25,12 @@ func (e *Engine) watch() *watch {
 }
 
 func (w *watch) took() time.Duration { return w.now().Sub(w.start) }
-func (w *watch) begin()              { w.waited = w.took() }
-func (w *watch) isSlow() bool        { return w.slow >= 0 && w.took() >= w.slow }
+func (w *watch) begin() time.Duration {
+	w.waited = w.took()
+	return w.waited
+}
+
+func (w *watch) isSlow() bool { return w.slow >= 0 && w.took() >= w.slow }
 
 // inTurn runs a query when it is its turn: first come, first served.
 func (e *Engine) inTurn(ctx context.Context, r *run) error {
@@ -120,6 +124,7 @@ func queryPlan(ctx context.Context, conn *sql.Conn, st *statement) ([]string, er
 // metrics of the engine.
 type metrics struct {
 	seconds *prometheus.HistogramVec // time from the request to the last row, by entity
+	waits   prometheus.Histogram     // time of it until a query had a connection
 	running prometheus.Gauge         // queries that have a slot
 	waiting prometheus.Gauge         // queries that wait for one
 }
@@ -129,13 +134,16 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "dalang_query_seconds", Help: "Time to answer queries, by entity.", Buckets: prometheus.ExponentialBuckets(.0005, 4, 10),
 		}, []string{"entity"}),
+		waits: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "dalang_query_wait_seconds", Help: "Time that queries wait for their turn and a connection.", Buckets: prometheus.ExponentialBuckets(.0001, 4, 10),
+		}),
 		running: prometheus.NewGauge(prometheus.GaugeOpts{Name: "dalang_queries_running", Help: "Queries that are being answered."}),
 		waiting: prometheus.NewGauge(prometheus.GaugeOpts{Name: "dalang_queries_waiting", Help: "Queries that wait for their turn (max-concurrent)."}),
 	}
 	if reg == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.seconds, m.running, m.waiting} {
+	for _, c := range []prometheus.Collector{m.seconds, m.waits, m.running, m.waiting} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register query metrics: %w", err)
 		}
