@@ -7,7 +7,7 @@ ARGS  ?=
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build bin/dalang
@@ -37,7 +37,11 @@ lint: ## gofmt, vet, import directions, sizes, what docs must name
 
 .PHONY: acceptance
 acceptance: ## real Puppet termini against the binary (installs Debian's puppet packages)
-	$(GO) test -tags acceptance -count=1 -timeout 20m ./cmd/internal/acceptance
+	$(GO) test -tags acceptance -count=1 -timeout 20m -run TestTermini ./cmd/internal/acceptance
+
+.PHONY: acceptance-orchestrator
+acceptance-orchestrator: ## jobs with a real Puppet Server and real agents (installs Debian's puppet packages)
+	$(GO) test -tags acceptance -count=1 -timeout 30m -run TestOrchestrator -v ./cmd/internal/acceptance
 
 .PHONY: crash
 crash: ## the long crash loop: 300 kills

@@ -20,14 +20,16 @@ import (
 // installPuppet makes sure that Debian's agent and termini are there.
 func installPuppet(t *testing.T) {
 	t.Helper()
-	const terminus = "/usr/lib/ruby/vendor_ruby/puppet/reports/puppetdb.rb"
-	if _, err := os.Stat(terminus); err == nil {
+	installed(t, "/usr/lib/ruby/vendor_ruby/puppet/reports/puppetdb.rb", "puppet-agent", "puppet-terminus-puppetdb")
+}
+
+// installed installs packages unless a file of theirs is there.
+func installed(t *testing.T, file string, packages ...string) {
+	t.Helper()
+	if _, err := os.Stat(file); err == nil {
 		return
 	}
-	for _, args := range [][]string{
-		{"update", "-q"},
-		{"install", "-qy", "--no-install-recommends", "puppet-agent", "puppet-terminus-puppetdb"},
-	} {
+	for _, args := range [][]string{{"update", "-q"}, append([]string{"install", "-qy", "--no-install-recommends"}, packages...)} {
 		cmd := exec.Command("apt-get", args...)
 		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 		out, err := cmd.CombinedOutput()

@@ -16,12 +16,12 @@ type dalang struct {
 
 // startServer runs the binary as an operator would, with TLS that asks for
 // client certificates, until the test ends.
-func startServer(t *testing.T, ca *dalangtest.Authority) *dalang {
+func startServer(t *testing.T, ca *dalangtest.Authority, args ...string) *dalang {
 	t.Helper()
 	cert, key := ca.Issue(t, "puppetdb.example.com")
 	secure := dalangtest.FreeAddress(t)
-	d := &dalang{tls: "https://" + secure, Server: dalangtest.New(t, dalangtest.Build(t),
-		"--tls-listen", secure, "--tls-cert", cert, "--tls-key", key, "--tls-ca", ca.Path("ca.pem"))}
+	d := &dalang{tls: "https://" + secure, Server: dalangtest.New(t, dalangtest.Build(t), append([]string{
+		"--tls-listen", secure, "--tls-cert", cert, "--tls-key", key, "--tls-ca", ca.Path("ca.pem")}, args...)...)}
 	d.Start(t)
 	t.Cleanup(func() {
 		d.Stop(t)

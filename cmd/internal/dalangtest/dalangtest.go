@@ -57,6 +57,9 @@ func New(t *testing.T, binary string, args ...string) *Server {
 	return &Server{Data: filepath.Join(t.TempDir(), "data"), Address: FreeAddress(t), Args: args, binary: binary}
 }
 
+// Binary is the program.
+func (s *Server) Binary() string { return s.binary }
+
 // URL is the plain URL of path.
 func (s *Server) URL(path string) string { return "http://" + s.Address + path }
 
