@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -120,27 +119,32 @@ func TestKills(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a while")
 	}
-	nodes, kills := number(t, "DALANG_CRASH_NODES", 10), number(t, "DALANG_CRASH_JOB_KILLS", 6)
+	nodes, kills := number(t, "DALANG_CRASH_NODES", 10), number(t, "DALANG_CRASH_JOB_KILLS", 4)
 	seed := uint64(number(t, "DALANG_CRASH_SEED", int(time.Now().UnixNano()%1_000_000)))
 	t.Logf("DALANG_CRASH_SEED=%d", seed)
 	chance := rand.New(rand.NewPCG(seed, seed))
 	w := newWorld(t, "--log-level", "warn", "--set", "orchestrator.global-concurrent-compiles="+strconv.Itoa(max(3, nodes/6)))
 	all := make([]*node, nodes)
-	var names []string
 	for i := range all {
 		all[i] = w.newNode(t, fmt.Sprintf("node%03d.example.com", i), func(n *node) {
-			n.Takes = time.Duration(50+chance.IntN(400)) * time.Millisecond
+			n.Takes = time.Duration(50+chance.IntN(150*kills)) * time.Millisecond
 			n.Status = []string{"changed", "unchanged", "failed"}[chance.IntN(3)]
 			n.Silent = chance.IntN(4) == 0
 		})
-		names = append(names, all[i].Certname)
+		w.facts(t, all[i].Certname, "production")
 	}
 	hosts := w.hosts(t, all)
 	w.connected(t, nodes)
-	out, status := w.cli(t, append([]string{"run", "--detach", "-e", "", "--nodes"}, strings.Join(names, ","))...)
+	out, status := w.cli(t, "run", "--detach", "--query", `nodes[certname]{ certname ~ "^node" }`)
 	require.Zero(t, status)
 	require.Equal(t, "1\n", out)
-	for range kills {
+	ended := func() bool {
+		var j struct{ State string }
+		w.read(t, "/jobs/1", &j)
+		return j.State == "finished" || j.State == "failed"
+	}
+	killed := 0
+	for ; killed < kills && !ended(); killed++ {
 		time.Sleep(time.Duration(100+chance.IntN(500)) * time.Millisecond) // something shall have happened
 		if chance.IntN(3) == 0 {
 			w.Kill(t)
@@ -151,11 +155,9 @@ func TestKills(t *testing.T) {
 		h.kill()
 		h.start(t)
 	}
-	require.Eventually(t, func() bool {
-		var j struct{ State string }
-		w.read(t, "/jobs/1", &j)
-		return j.State == "finished" || j.State == "failed"
-	}, 4*time.Minute, 200*time.Millisecond, "the job does not end")
+	t.Logf("killed %d times during the job", killed)
+	require.Greater(t, killed, kills/3, "the job ended too soon to be disturbed")
+	require.Eventually(t, ended, 4*time.Minute, 200*time.Millisecond, "the job does not end")
 	w.Drain(t)
 	w.onceEach(t, all)
 }
