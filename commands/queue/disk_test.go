@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -325,14 +326,22 @@ func TestOpenManyFiles(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, f.Close())
 	}
-	began := time.Now()
+	began, before := time.Now(), processorTime(t)
 	q, entries := openReal(t, dir)
 	e := mustPut(t, q, 0)
-	took := time.Since(began)
-	t.Logf("%d commands: ready after %s", files, took)
+	took, cost := time.Since(began), processorTime(t)-before
+	t.Logf("%d commands: ready after %s, %s of processor time", files, took, cost)
 	require.Len(t, entries, files)
 	require.Equal(t, uint64(files), e.ID)
-	require.Less(t, took, time.Second)
+	require.Less(t, min(took, cost), time.Second, "on a busy machine the processor's time counts")
+}
+
+// processorTime is what this process has used so far.
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	require.NoError(t, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func BenchmarkPut(b *testing.B) {
