@@ -32,7 +32,7 @@ type Group struct {
 
 var (
 	idForm          = regexp.MustCompile(`\A[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\z`)
-	environmentForm = regexp.MustCompile(`\A[A-Za-z0-9_]{1,255}\z`)
+	environmentForm = regexp.MustCompile(`\A[A-Za-z0-9_]+\z`)
 )
 
 // IsID tells whether a text has the form of a group's id.
@@ -45,7 +45,7 @@ func (g *Group) check() error {
 		return violation("name must be a text of 1 to 1024 bytes, and is %.80q", g.Name)
 	case len(g.Description) > 64<<10:
 		return violation("description must have at most 65536 bytes, and has %d", len(g.Description))
-	case !environmentForm.MatchString(g.Environment):
+	case len(g.Environment) > 255 || !environmentForm.MatchString(g.Environment):
 		return violation("environment must be a name of letters, digits and _, and is %.80q", g.Environment)
 	case !IsID(g.Parent):
 		return violation("parent must be the id of a group, and is %.80q", g.Parent)
