@@ -27,7 +27,7 @@ unit: ## the tests without the race detector
 .PHONY: race
 race: ## the same with the race detector: what runs concurrently, then the whole against a program built with it
 	$(GO) test -race -short ./commands/... ./dlo/... ./orchestrator/... ./server/... ./store/...
-	GOFLAGS=-race DALANG_HOSTILE_REQUESTS=1000 $(GO) test -count=1 ./cmd/internal/takeover ./cmd/internal/conformance ./cmd/internal/crash ./cmd/internal/hostile
+	GOFLAGS=-race DALANG_HOSTILE_REQUESTS=1000 $(GO) test -count=1 ./cmd/internal/takeover ./cmd/internal/conformance ./cmd/internal/crash ./cmd/internal/hostile ./cmd/internal/orchestration
 
 .PHONY: lint
 lint: ## gofmt, vet, import directions, sizes, what docs must name
