@@ -1,6 +1,7 @@
 package orchestration
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -21,10 +22,28 @@ func TestMain(m *testing.M) {
 	case os.Getenv(agentsOf) != "":
 		err = runAgents(os.Getenv(agentsOf))
 	default:
-		os.Exit(m.Run())
+		err = runTests(m)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "Error:", err)
 		os.Exit(1)
 	}
+}
+
+// programDir is where the program is built, until the tests have run.
+const programDir = "ORCHESTRATION_PROGRAM"
+
+func runTests(m *testing.M) error {
+	dir, err := os.MkdirTemp("", "orchestration")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir) // of no use to anybody
+	if err := os.Setenv(programDir, dir); err != nil {
+		return err
+	}
+	if m.Run() != 0 {
+		return errors.New("tests failed")
+	}
+	return nil
 }

@@ -32,11 +32,7 @@ func binary(t *testing.T) string {
 }
 
 var built = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "orchestration")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "dalang")
+	path := filepath.Join(os.Getenv(programDir), "dalang")
 	out, err := exec.Command("go", "build", "-o", path, "dalang/cmd/dalang").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, out)
