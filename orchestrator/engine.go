@@ -239,7 +239,7 @@ func (e *Engine) Deploy(ctx context.Context, who Subject, d job.Deploy) (int64, 
 	if err != nil {
 		return 0, fmt.Errorf("options of the deploy: %w", err)
 	}
-	draft := &job.Draft{Edges: target.Edges, Job: job.Job{
+	draft := &job.Draft{Edges: target.Edges, Firing: d.Firing, Job: job.Job{
 		Type: job.TypeDeploy, Environment: d.Environment, Options: options, Description: d.Description, Userdata: d.Userdata,
 		Concurrency: d.Concurrency.Max, Timeout: e.cfg.NodeTimeout,
 	}}

@@ -11,7 +11,8 @@ import (
 )
 
 // CreateJob stores a job with its nodes and their order, all new, and makes it
-// ready, in one transaction. The job comes back with its ID and times.
+// ready, in one transaction, which settles the firing that it is for. The job
+// comes back with its ID and times.
 func (s *Store) CreateJob(ctx context.Context, d *job.Draft) (*job.Job, error) {
 	if len(d.Nodes) == 0 {
 		return nil, errors.New("create job: no nodes")
@@ -35,6 +36,9 @@ func (s *Store) CreateJob(ctx context.Context, d *job.Draft) (*job.Job, error) {
 			return err
 		}
 		if made.ID, err = result.LastInsertId(); err != nil {
+			return err
+		}
+		if err := w.settleFiring(d.Firing, made.ID, false, made.Created); err != nil {
 			return err
 		}
 		for i, span := range made.Spans {

@@ -33,6 +33,7 @@ type Deploy struct {
 	Usecacheonfailure    *bool           `json:"usecacheonfailure"`
 	Timeout              *int64          `json:"timeout"` // seconds, of one node
 	Userdata             json.RawMessage `json:"userdata"`
+	Firing               int64           `json:"-"` // of a schedule, see Draft; 0: none
 }
 
 // Scope is which nodes a command is for: exactly one member is set, or none.

@@ -9,6 +9,10 @@ import (
 // Prefix begins the kinds of the orchestrator's own errors.
 const Prefix = "puppetlabs.orchestrator/"
 
+// ErrSettled is what the creation of a job fails with whose firing of a schedule
+// has a job already, was refused, or must not happen any more.
+var ErrSettled = errors.New("the firing of the schedule is settled")
+
 // Error is an error as the API shows it (orchestrator.md §1.3).
 type Error struct {
 	Kind    string

@@ -100,6 +100,9 @@ type Draft struct {
 	Job   Job // State, times, counts and ID are the store's
 	Nodes []Node
 	Edges []Edge // between nodes of Nodes; no cycle
+	// Firing is the firing of a schedule that the job is for; 0: none. The
+	// job's creation settles it, and fails with ErrSettled where it is settled.
+	Firing int64
 }
 
 // Filter is which jobs a list shows, and how. Zero values mean no restriction.
