@@ -2,9 +2,7 @@ package query
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
-	"unicode/utf8"
 
 	"dalang/store/query/ast"
 	"dalang/store/query/sqlfunc"
@@ -115,7 +113,8 @@ func prefix(text string) string {
 }
 
 // pathPattern is the regular expression over encoded paths that a dotted field
-// with match() stands for.
+// with match() stands for: its names are expressions as well, and a part of a
+// path is enough. Spec query.md §3.5.
 func pathPattern(d *dotted) string {
 	segs := d.segs
 	if d.top == "trusted" {
@@ -125,25 +124,25 @@ func pathPattern(d *dotted) string {
 	for _, g := range segs {
 		part := g.match
 		if part == "" {
-			part = quoteMeta(stringPath([]string{g.key}))
+			part = g.key
 		}
 		if g.index >= 0 {
 			part += fmt.Sprintf("#~%d", g.index)
 		}
 		parts = append(parts, part)
 	}
-	return "^" + strings.Join(parts, "#~") + "$"
+	return strings.Join(parts, "#~")
 }
 
-func quoteMeta(s string) string {
-	if !utf8.ValidString(s) {
-		return ""
-	}
-	return regexp.QuoteMeta(s)
-}
+// throughArray matches encoded paths with an index: keys of digits are quoted there.
+const throughArray = "#~[0-9]+(#~|$)"
 
-// matched compares the leaves whose paths match.
+// matched compares the leaves whose paths match. Only = reaches into arrays.
 func (p inDoc) matched(s *scope) string {
+	paths := "pdb_regexp(" + s.arg(pathPattern(p.t.path)) + ", xp.encoded)"
+	if p.op != "=" {
+		paths += " AND NOT pdb_regexp(" + s.arg(throughArray) + ", xp.encoded)"
+	}
 	var test string
 	switch p.op {
 	case "~":
@@ -151,8 +150,7 @@ func (p inDoc) matched(s *scope) string {
 	default:
 		test = "pdb_json_key(xl.value) " + p.op + " " + s.arg(sqlfunc.Key(canonical(p.v)))
 	}
-	return factsetNode + " IN (SELECT xl.node_id FROM fact_path xp JOIN fact_leaf xl ON xl.path_id = xp.id WHERE pdb_regexp(" +
-		s.arg(pathPattern(p.t.path)) + ", xp.encoded) AND " + test + ")"
+	return factsetNode + " IN (SELECT xl.node_id FROM fact_path xp JOIN fact_leaf xl ON xl.path_id = xp.id WHERE " + paths + " AND " + test + ")"
 }
 
 func (p ofFact) sql(s *scope) string {

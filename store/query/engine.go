@@ -150,7 +150,8 @@ func (e *Engine) plan(req *Request) (*plan, error) {
 	if err != nil {
 		return nil, &Error{Message: err.Error()}
 	}
-	r := &resolver{old: req.Events != nil && req.Events.Distinct, entities: e.entities, extra: e.extra[req.Entity], agents: !e.cfg.AllReportTypes, deadSince: e.cfg.Now().Add(-e.cfg.NodePurgeTTL).UnixMilli()}
+	counts := req.Events != nil && req.Events.SummarizeBy != nil // what they count, upstream does not narrow to agents
+	r := &resolver{old: req.Events != nil && req.Events.Distinct, entities: e.entities, extra: e.extra[req.Entity], agents: !e.cfg.AllReportTypes && !counts, deadSince: e.cfg.Now().Add(-e.cfg.NodePurgeTTL).UnixMilli()}
 	p, err := r.resolve(req, q)
 	if err == nil && req.Only != "" {
 		p.only = true

@@ -201,8 +201,8 @@ func (r *resolver) match(t term, c *ast.Compare) pred {
 	f := t.field
 	pattern, ok := patternOf(c.Value)
 	switch {
-	case f.Type == Encoded && c.Value.Kind == ast.Null:
-		return regex{t, "null"}
+	case f.Type == Encoded && c.Value.Kind != ast.String:
+		return regex{t, canonical(c.Value)}
 	case !ok && c.Value.Kind == ast.Null:
 		return noPattern{t}
 	case c.Value.Kind != ast.String:
@@ -319,6 +319,8 @@ func (r *resolver) inArray(ent *Entity, e *ast.In) pred {
 		case Time, Stamp:
 			if ms, err := millis(v); err == nil {
 				list.vals = append(list.vals, ms)
+			} else {
+				list.vals = append(list.vals, nil) // equal to nothing, but not surely unequal
 			}
 		default:
 			list.vals = append(list.vals, literal(f, v))

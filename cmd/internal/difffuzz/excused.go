@@ -35,6 +35,14 @@ func excuses() []excuse {
 		{why: "of unknown fields each tells others first", theirs: rx(`is not a queryable object`), ours: rx(`^Can't (extract|match on) unknown`)},
 		{why: "of unknown fields each tells others first", theirs: rx(`^Can't (extract|match on) unknown`), ours: rx(`is not a queryable object`)},
 		{why: "NUL is found when the rest is right", theirs: rx(`.`), ours: rx(`^ERROR: invalid byte sequence`)},
+		{why: "dates and times in odd spellings are found not to be some", ours: rx(`is not a valid timestamp value$`)},
+		{why: "functions of names of facts fail, or show names", request: rx(`"function"`), when: func(r *Request) bool { return r.Entity == "fact_names" }},
+		{why: "it mixes up the parameters of its statement", when: func(r *Request) bool {
+			_, filtered := r.param("counts_filter")
+			return filtered && r.Path == "/aggregate-event-counts" && r.has("distinct_resources", "true")
+		}},
+		{why: "where only some of many places exist, not of match() is unknown", request: rx(`(?s)(not|!).*match\(`)},
+		{why: "node_state is a field of every entity until it is compared", ours: rx(`^'node_state' is not a queryable object`), theirs: rx(`^No matching clause`)},
 		{why: "8.8.2 wants a boolean", ours: rx(`is incompatible with field "latest_report\?"`)},
 		{why: "event counts ignore conditions that are none", ours: rx(shape), when: func(r *Request) bool { return r.Entity == "event_counts" }},
 		{why: "an empty condition is refused wherever it stands", ours: rx(`^\[\] is not well-formed`)},
