@@ -25,6 +25,7 @@ type Task struct {
 	PlanJob int64 `json:"-"`
 	// ScheduledJob is the name of the scheduled job that this is a run of; "": none.
 	ScheduledJob string `json:"-"`
+	Firing       int64  `json:"-"` // which run of it, see Draft; 0: none
 	// RunAs is for targets without an agent whose own connection does not say
 	// as whom to act; "": as who logs in.
 	RunAs string `json:"-"`
