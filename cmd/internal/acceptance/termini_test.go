@@ -3,9 +3,11 @@
 package acceptance
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -48,6 +50,41 @@ file { '%s': content => "${found_nodes[0]['certname']} ${found_kernel[0]['value'
 		content, err := os.ReadFile(result)
 		require.NoError(t, err)
 		require.Equal(t, "exporter.example.com Linux Profile::Base", string(content))
+	})
+	t.Run("puppetdb_query answers PQL", func(t *testing.T) {
+		result := filepath.Join(collector.dir, "pql")
+		collector.apply(t, fmt.Sprintf(`
+$found_node = puppetdb_query('nodes[certname]{ certname ~ "^exporter" and facts { name = "kernel" and value = "Linux" } }')
+$found_os = puppetdb_query('inventory[certname, facts.os.family]{ certname = "exporter.example.com" }')
+$found_tags = puppetdb_query('resources[title, exported]{ certname = "exporter.example.com" and tag = "greeting" order by title limit 1 }')
+$found_none = puppetdb_query('facts[count()]{ name = "there is none" }')
+file { '%s': content => "${found_node[0]['certname']} ${found_os[0]['facts.os.family']} ${found_tags[0]['exported']} ${found_none[0]['count']}" }
+`, result))
+		content, err := os.ReadFile(result)
+		require.NoError(t, err)
+		require.Equal(t, "exporter.example.com Debian true 0", string(content))
+		collector.write(t, "bad.pp", `$none = puppetdb_query('nodes[certname]{ certnam = "x" }')`)
+		out, code := collector.puppet(t, "apply", filepath.Join(collector.dir, "bad.pp"))
+		require.NotZero(t, code)
+		require.Contains(t, out, "did you mean 'certname'?", "the compiler's error says what is wrong")
+	})
+	t.Run("facts are found", func(t *testing.T) {
+		out, code := collector.puppet(t, "facts", "find", exporter.certname, "--terminus", "puppetdb", "--render-as", "json")
+		require.Zero(t, code)
+		var found struct {
+			Name   string         `json:"name"`
+			Values map[string]any `json:"values"`
+		}
+		require.NoError(t, json.Unmarshal([]byte(out[strings.Index(out, "{"):]), &found))
+		require.Equal(t, exporter.certname, found.Name)
+		require.Equal(t, "Linux", found.Values["kernel"])
+		require.IsType(t, map[string]any{}, found.Values["os"], "structured facts stay structured")
+		out, _ = collector.puppet(t, "facts", "find", "nobody.example.com", "--terminus", "puppetdb", "--render-as", "json")
+		require.NotContains(t, out, "kernel")
+	})
+	t.Run("a catalog is found", func(t *testing.T) {
+		out, code := collector.puppet(t, "catalog", "find", exporter.certname, "--terminus", "puppetdb", "--render-as", "json")
+		t.Log(out, code)
 	})
 	t.Run("node status and deactivation", func(t *testing.T) {
 		out, code := collector.puppet(t, "node", "status", exporter.certname)
