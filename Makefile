@@ -43,6 +43,10 @@ acceptance: ## real Puppet termini against the binary (installs Debian's puppet 
 acceptance-orchestrator: ## jobs with a real Puppet Server and real agents (installs Debian's puppet packages)
 	$(GO) test -tags acceptance -count=1 -timeout 30m -run TestOrchestrator -v ./cmd/internal/acceptance
 
+.PHONY: clients
+clients: ## pypuppetdb, cumin and octocatalog-diff against the binary, beside what a real PuppetDB gave them (installs Debian's packages)
+	$(GO) test -tags acceptance -count=1 -timeout 20m -run '^TestClients$$' ./cmd/internal/acceptance
+
 .PHONY: crash
 crash: ## the long crash loop: 300 kills
 	DALANG_CRASH_KILLS=300 $(GO) test -count=1 -timeout 30m ./cmd/internal/crash
