@@ -99,13 +99,13 @@ func TestInvalidRequests(t *testing.T) {
 	b := start(t, nil)
 	const tx = `"transaction_id":"0d0a1b2c-3d4e-4f50-8192-a3b4c5d6e7f8"`
 	for data, wrong := range map[string]string{
-		`{` + tx + `,"module":"ping"}`:                                       "action is missing",
-		`{` + tx + `,"action":"ping"}`:                                       "module is missing",
-		`{"transaction_id":"7","module":"ping","action":"ping"}`:             `transaction_id "7" is no UUID`,
-		`{"module":"ping","action":"ping"}`:                                  `transaction_id "" is no UUID`,
-		`{` + tx + `,"module":"ping","action":"ping","notify_outcome":true}`: "notify_outcome is for non-blocking",
-		`{` + tx + `,"module":"ping","action":"ping","more":1}`:              "more",
-		`{` + tx + `,"Module":"ping","action":"ping"}`:                       "Module",
+		`{` + tx + `,"module":"ping"}`: "action is missing",
+		`{` + tx + `,"action":"ping"}`: "module is missing",
+		`{"transaction_id":"` + strings.Repeat("7", 257) + `","module":"ping","action":"ping"}`: "transaction_id is longer than 256 bytes",
+		`{"module":"ping","action":"ping"}`:                                                     "transaction_id is missing",
+		`{` + tx + `,"module":"ping","action":"ping","notify_outcome":true}`:                    "notify_outcome is for non-blocking",
+		`{` + tx + `,"module":"ping","action":"ping","more":1}`:                                 "more",
+		`{` + tx + `,"Module":"ping","action":"ping"}`:                                          "Module",
 		`[]`:  "invalid request",
 		`"x"`: "invalid request",
 	} {
@@ -118,6 +118,10 @@ func TestInvalidRequests(t *testing.T) {
 	}
 	b.send(pcp.NonBlockingRequest, json.RawMessage(`{`+tx+`,"module":"command","action":"run","params":{"command":"true"}}`))
 	require.Contains(t, b.next(pcp.ErrorMessage).ErrorText(), "notify_outcome is missing")
+	b.send(pcp.NonBlockingRequest, json.RawMessage(`{"transaction_id":"7","module":"command","action":"run","notify_outcome":true,"params":{"command":"true"}}`))
+	require.Contains(t, b.next(pcp.ErrorMessage).ErrorText(), `transaction_id "7" is no UUID`)
+	b.send(pcp.BlockingRequest, json.RawMessage(`{"transaction_id":"7","module":"ping","action":"ping"}`))
+	require.JSONEq(t, `{"transaction_id":"7","results":{"request_hops":[]}}`, string(b.next(pcp.BlockingResponse).Data), "its id is the controller's own affair")
 
 	refused := func(data string) string {
 		b.send(pcp.NonBlockingRequest, json.RawMessage(`{`+tx+`,"notify_outcome":true,`+data+`}`))

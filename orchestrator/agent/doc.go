@@ -17,7 +17,8 @@
 //
 // A non-blocking request is answered with rpc_provisional_response once it is on
 // disk and its process has been started, and again if it is repeated: nothing
-// runs twice under one transaction id, which must be a UUID. How it ended is told
+// runs twice under one transaction id, which must be a UUID (that of a blocking
+// request may be any text of at most 256 bytes). How it ended is told
 // once, as rpc_non_blocking_response {transaction_id, results} or, if it could
 // not be run, as rpc_error_message, if the request wanted that (notify_outcome).
 // What ended while there was no connection, or no agent, is told with the next.

@@ -87,13 +87,23 @@ func (a *Agent) obeys(sender string) bool {
 	return err == nil && (len(a.cfg.Controllers) == 0 || slices.Contains(a.cfg.Controllers, uri.Certname))
 }
 
+// maxTransaction bounds the ids of blocking requests, which are sent back.
+const maxTransaction = 256
+
+// parseRequest reads the data of a request. Controllers may give blocking ones
+// any id; others name directories.
 func parseRequest(data json.RawMessage, blocking bool) (*request, error) {
 	var r request
 	if err := fastjson.Unmarshal(data, &r, fastjson.RejectUnknownMembers(true)); err != nil {
 		return nil, fmt.Errorf("invalid request: %w", err)
 	}
 	var errs []error
-	if len(r.Transaction) != 36 || uuid.Validate(r.Transaction) != nil {
+	switch {
+	case r.Transaction == "":
+		errs = append(errs, errors.New("transaction_id is missing"))
+	case blocking && len(r.Transaction) > maxTransaction:
+		errs = append(errs, fmt.Errorf("transaction_id is longer than %d bytes", maxTransaction))
+	case !blocking && (len(r.Transaction) != 36 || uuid.Validate(r.Transaction) != nil):
 		errs = append(errs, fmt.Errorf("transaction_id %.80q is no UUID", r.Transaction))
 	}
 	if r.Module == "" {
