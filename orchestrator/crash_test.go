@@ -128,6 +128,19 @@ func stories() []story {
 		},
 		// Who had not begun when the server died never does.
 		want: "a (finished|stopped), b (finished|stopped), c stopped, d stopped: stopped",
+	}, {
+		name: "task", nodes: "a b c d",
+		draft: func() *job.Draft {
+			d := draft("a b c d")
+			d.Job.Type, d.Job.Task, d.Job.Sealed = job.TypeTask, "facts", fixed().Seal("job request", []byte(`{"task":"facts","input":{"token":"t0ps3cret"}}`))
+			return d
+		},
+		set: func(w *world) {
+			w.agents["b"].ends = job.Failed
+			w.agents["c"].connected = false
+			w.agents["d"].takes = 100 * time.Second
+		},
+		want: "a finished, b failed, c errored, d finished: failed",
 	}}
 }
 

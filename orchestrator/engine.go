@@ -60,7 +60,9 @@ type Config struct {
 	Scopes   *Scopes
 	// PuppetRun makes the parameters of pxp-module-puppet's run.
 	PuppetRun func(d job.Deploy, jobName string) (json.RawMessage, error)
-	// Works are other types of jobs than deploys.
+	// Tasking is for tasks and the steps of plans; nil: there are none.
+	Tasking *Tasking
+	// Works are other types of jobs.
 	Works map[job.Type]Work
 
 	Compiles    int // nodes of all deploys that run at a time; 0: 8
@@ -105,6 +107,13 @@ func (c Config) withDefaults() (Config, error) {
 			*d.value = d.usually
 		}
 		*d.value = max(*d.value, d.atLeast)
+	}
+	if c.Tasking != nil {
+		tasking := *c.Tasking
+		if err := tasking.complete(); err != nil {
+			return c, err
+		}
+		c.Tasking = &tasking
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -152,6 +161,11 @@ func New(cfg Config) (*Engine, error) {
 		transports: map[string]*courier{}, began: make(chan struct{}), jobs: map[int64]*active{}, runs: map[uuid.UUID]*run{}, early: map[int64]bool{}, absent: map[string][]*run{},
 		works: map[job.Type]Work{job.TypeDeploy: &deploys{params: cfg.PuppetRun}}, joinable: true,
 		pools: map[string]*pool{Compiles: {size: cfg.Compiles}, Tasks: {size: cfg.Tasks}, connections: {size: cfg.Connections}},
+	}
+	if cfg.Tasking != nil {
+		for _, kind := range []job.Type{job.TypeTask, job.TypePlanTask, job.TypePlanCommand, job.TypePlanScript, job.TypePlanUpload} {
+			e.works[kind] = &assignments{cfg.Tasking.Secrets}
+		}
 	}
 	for kind, work := range cfg.Works {
 		e.works[kind] = work
@@ -271,7 +285,7 @@ func (e *Engine) Submit(ctx context.Context, who Subject, draft *job.Draft) (int
 		return 0, err
 	}
 	e.log.LogAttrs(ctx, slog.LevelInfo, "job created", slog.Int64("job_id", j.ID), slog.String("type", string(j.Type)),
-		slog.String("environment", j.Environment), slog.String("owner", j.OwnerLogin), slog.Int("nodes", j.NodeCount))
+		slog.String("task", j.Task), slog.String("environment", j.Environment), slog.String("owner", j.OwnerLogin), slog.Int("nodes", j.NodeCount))
 	nodes := make([]job.Node, len(draft.Nodes))
 	for i, n := range draft.Nodes {
 		nodes[i] = job.Node{JobID: j.ID, Certname: n.Certname, Transport: n.Transport, State: job.New, Position: i}

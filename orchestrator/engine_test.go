@@ -344,7 +344,7 @@ func TestAbort(t *testing.T) {
 		require.Equal(t, []string{"node_errored a", "node_errored b", "job_aborted"}, w.events(1))
 		require.Equal(t, "a errored: failed", w.states(2))
 		require.Equal(t, "a finished: finished", w.states(id))
-		_, err = l.engine.Submit(t.Context(), nil, &job.Draft{Job: job.Job{Type: job.TypeTask}})
+		_, err = l.engine.Submit(t.Context(), nil, &job.Draft{Job: job.Job{Type: job.TypePlanWait}})
 		require.ErrorContains(t, err, "nothing runs jobs of type")
 	})
 }

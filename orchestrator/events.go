@@ -127,7 +127,7 @@ func (e *Engine) confirmed(t *turn, r *run) {
 	e.unqueue(r)
 	e.leaveAway(r)
 	r.phase, r.handed, r.ask = sent, true, false
-	if end := r.sentAt.Add(r.job.Timeout); !r.deadline.Equal(end) {
+	if end := r.end(); !r.deadline.Equal(end) {
 		e.expect(r, end)
 	}
 	e.take(r, e.slotsOf(r)) // it runs, whether there was a slot or not
@@ -196,6 +196,7 @@ func (e *Engine) end(t *turn, r *run, state job.State, c conclusion) {
 	r.followers = nil
 	if len(r.job.open) == 0 {
 		e.drop(r.job)
+		t.then(r.job.tell)
 	}
 }
 

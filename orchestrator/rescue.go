@@ -58,7 +58,7 @@ func (e *Engine) takeUp(t *turn, r *run) {
 	e.runs[r.transaction] = r
 	r.handed, r.ask = true, true
 	until := t.at.Add(e.cfg.RescueTimeout)
-	if end := r.sentAt.Add(r.job.Timeout); r.state == job.Running && end.After(until) {
+	if end := r.end(); r.state == job.Running && end.After(until) {
 		until = end
 	}
 	r.phase = sent

@@ -28,6 +28,7 @@ type active struct {
 	queue    []*run          // those that may start as soon as there is a slot, in order
 	taken    int             // of the job's own slots
 	stopping bool
+	waiting  []chan struct{} // closed when the job has ended; see Wait
 }
 
 // phase is where a run waits.
@@ -125,6 +126,7 @@ func (e *Engine) prepared(t *turn, a *active) bool {
 	}
 	t.batch.Abort = append(t.batch.Abort, job.Abort{JobID: a.ID, Why: why})
 	e.drop(a)
+	t.then(a.tell)
 	return false
 }
 
@@ -201,10 +203,25 @@ func (e *Engine) startOne(t *turn, a *active) bool {
 
 func (p *pool) full() bool { return p.used >= p.size }
 
+// agentless tells whether a transport logs in to its nodes.
+func agentless(transport string) bool { return transport == "ssh" || transport == "winrm" }
+
+// patience is how much longer than its timeout a run without an agent is waited
+// for: its transport connects first, ends it when the time is over, and says so.
+const patience = 30 * time.Second
+
+// end is when a run is given up.
+func (r *run) end() time.Time {
+	if agentless(r.transport) {
+		return r.sentAt.Add(r.job.Timeout + patience)
+	}
+	return r.sentAt.Add(r.job.Timeout)
+}
+
 // slotsOf are the pools from which a run needs a slot.
 func (e *Engine) slotsOf(r *run) []*pool {
 	slots := []*pool{e.pools[r.job.work.Pool()]}
-	if r.transport == "ssh" || r.transport == "winrm" {
+	if agentless(r.transport) {
 		slots = append(slots, e.pools[connections])
 	}
 	return slots
@@ -250,7 +267,7 @@ func (e *Engine) launch(t *turn, r *run, slots []*pool) bool {
 		e.log.Warn("a request that is sent again has changed", "job_id", r.job.ID, "certname", r.certname)
 	}
 	r.phase, r.handed = sent, true
-	e.expect(r, r.sentAt.Add(r.job.Timeout))
+	e.expect(r, r.end())
 	e.order(t, r, order{do: job.Transport.Start, request: request})
 	return true
 }
@@ -280,6 +297,14 @@ func (e *Engine) leaveAway(r *run) {
 	} else {
 		e.absent[r.certname] = rest
 	}
+}
+
+// tell tells those who wait for the job.
+func (a *active) tell() {
+	for _, ended := range a.waiting {
+		close(ended)
+	}
+	a.waiting = nil
 }
 
 // drop forgets a job that has ended.

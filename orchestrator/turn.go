@@ -142,6 +142,7 @@ func (e *Engine) forget(id int64) {
 	}
 	a.queue = nil
 	e.drop(a)
+	a.tell() // who waits asks again
 }
 
 // order sends an order to the run's transport after the commit.

@@ -48,7 +48,11 @@ func (e *Engine) request(r *run, now time.Time) (job.Request, string, error) {
 		request.Timeout = max(r.job.Timeout-now.Sub(r.sentAt), time.Second)
 	}
 	hash := sha256.New()
-	fmt.Fprintf(hash, "%s %s %s", request.Module, request.Action, request.Params)
+	params := []byte(request.Params)
+	if r.job.Sealed != nil {
+		params = r.job.Sealed // a hash of what may be a secret would let it be guessed
+	}
+	fmt.Fprintf(hash, "%s %s %s", request.Module, request.Action, params)
 	return request, hex.EncodeToString(hash.Sum(nil)), nil
 }
 

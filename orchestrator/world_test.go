@@ -32,6 +32,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type world struct {
 	t      *testing.T
 	store  *store.Store
+	path   string // of the database
 	mu     sync.Mutex
 	agents map[string]*agent
 	life   *life // the server that is up, or nil
@@ -47,6 +48,8 @@ type agent struct {
 	refuses   error         // what it says to a request instead of running
 	mute      bool          // its result gets lost
 	reports   bool          // it sends a report before it ends
+	answers   string        // the result of its tasks
+	asked     []job.Request
 	runs      map[uuid.UUID]*agentRun
 	ran       int // how often Puppet ran
 	first     time.Time
@@ -71,9 +74,9 @@ var errDead = errors.New("the process is dead")
 func inWorld(t *testing.T, certnames string, test func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, agents: map[string]*agent{}}
+		w := &world{t: t, agents: map[string]*agent{}, path: filepath.Join(t.TempDir(), "dalang.db")}
 		var err error
-		w.store, err = store.Open(t.Context(), store.Config{Path: filepath.Join(t.TempDir(), "dalang.db"), ReportTTL: 14 * 24 * time.Hour})
+		w.store, err = store.Open(t.Context(), store.Config{Path: w.path, ReportTTL: 14 * 24 * time.Hour})
 		require.NoError(t, err)
 		defer func() { require.NoError(t, w.store.Close()) }()
 		for i, certname := range strings.Fields(certnames) {
@@ -93,6 +96,7 @@ func (w *world) start(change func(*orchestrator.Config)) *life {
 	cfg := orchestrator.Config{Database: w.store, Scopes: scopes, PuppetRun: func(d job.Deploy, name string) (json.RawMessage, error) {
 		return json.Marshal(map[string]any{"job": name, "noop": d.Noop})
 	}}
+	cfg.Tasking = &orchestrator.Tasking{Source: library{}, Secrets: keeper(w.t), Reach: w.store}
 	if change != nil {
 		change(&cfg)
 	}
@@ -100,6 +104,7 @@ func (w *world) start(change func(*orchestrator.Config)) *life {
 	l.engine, err = orchestrator.New(cfg)
 	require.NoError(w.t, err)
 	l.engine.Add(l)
+	l.engine.Add(&shell{l})
 	w.mu.Lock()
 	w.life = l
 	w.mu.Unlock()
@@ -149,6 +154,7 @@ func (l *life) Connected(certname string) bool {
 
 func (l *life) Start(_ context.Context, r job.Request) error {
 	return l.send(r, func(a *agent) {
+		a.asked = append(a.asked, r)
 		if a.refuses != nil {
 			l.engine.Error(a.certname, r.TransactionID, a.refuses)
 			return
@@ -165,7 +171,7 @@ func (l *life) Start(_ context.Context, r job.Request) error {
 			}
 			go l.world.work(a, run, r)
 		case run.done:
-			l.engine.Result(a.certname, r.TransactionID, a.outcome(r.TransactionID)) // as a poll finds out
+			l.engine.Result(a.certname, r.TransactionID, a.outcome(r)) // as a poll finds out
 		}
 	})
 }
@@ -176,7 +182,7 @@ func (l *life) Query(_ context.Context, r job.Request) error {
 		case run == nil:
 			l.engine.Error(a.certname, r.TransactionID, job.ErrUnknownTransaction)
 		case run.done:
-			l.engine.Result(a.certname, r.TransactionID, a.outcome(r.TransactionID))
+			l.engine.Result(a.certname, r.TransactionID, a.outcome(r))
 		default:
 			l.engine.Provisional(a.certname, r.TransactionID)
 		}
@@ -225,7 +231,7 @@ func (w *world) work(a *agent, run *agentRun, r job.Request) {
 	run.done = true
 	a.atWork--
 	if w.life != nil && a.connected && !a.mute {
-		w.life.engine.Result(a.certname, r.TransactionID, a.outcome(r.TransactionID))
+		w.life.engine.Result(a.certname, r.TransactionID, a.outcome(r))
 	}
 }
 
@@ -234,13 +240,28 @@ func uuidOf(transaction uuid.UUID) string {
 	return uuid.NewSHA1(uuid.NameSpaceDNS, transaction[:]).String()
 }
 
-func (a *agent) outcome(transaction uuid.UUID) job.Outcome {
+func (a *agent) outcome(r job.Request) job.Outcome {
+	transaction := r.TransactionID
 	o := job.Outcome{State: a.ends, Results: json.RawMessage(fmt.Sprintf(`{"transaction_uuid":%q,"status":"changed","environment":"production",
 		"metrics":{"total":7,"changed":2.0,"odd":1},"exitcode":0,"version":1}`, uuidOf(transaction)))}
+	if r.Module != "pxp-module-puppet" {
+		o.Results = json.RawMessage(a.answers)
+	}
 	if o.State == "" {
 		o.State = job.Finished
 	}
 	return o
+}
+
+// shell is the transport of nodes without an agent: they are always there, and
+// what ran when the server died is lost.
+type shell struct{ *life }
+
+func (*shell) Name() string { return "ssh" }
+
+func (s *shell) Query(_ context.Context, r job.Request) error {
+	s.engine.Error(r.Certname, r.TransactionID, job.NodeError("puppetlabs.orchestrator/orchestrator-restarted", r.Certname, "lost"))
+	return nil
 }
 
 // connect has an agent come or go.

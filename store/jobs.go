@@ -47,6 +47,9 @@ func (s *Store) CreateJob(ctx context.Context, d *job.Draft) (*job.Job, error) {
 				return err
 			}
 		}
+		if err := w.insertSecrets(&made, d); err != nil {
+			return err
+		}
 		return w.insertNodes(&made, d)
 	})
 	if err != nil {
@@ -174,6 +177,11 @@ func (m *mover) node(n *job.NodeMove) (bool, error) {
 	}
 	if err != nil || happened == 0 {
 		return false, err
+	}
+	if n.To.Terminal() {
+		if err := m.exec("DELETE FROM job_secret WHERE job_id = ?1 AND certname = ?2", n.JobID, n.Certname); err != nil {
+			return false, err
+		}
 	}
 	m.deltas[n.JobID][n.From]--
 	m.deltas[n.JobID][n.To]++

@@ -102,6 +102,11 @@ func (m *mover) job(id int64, from, to job.State, event, message string) error {
 		return fmt.Errorf("job %d has left %s within the transaction", id, from)
 	}
 	m.moved[id] = append(m.moved[id], to)
+	if to.Terminal() {
+		if err := m.exec("DELETE FROM job_secret WHERE job_id = ?1", id); err != nil {
+			return err
+		}
+	}
 	if err := m.exec("UPDATE job_span SET exited = ?2 WHERE job_id = ?1 AND exited IS NULL", id, m.at); err != nil {
 		return err
 	}

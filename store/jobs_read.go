@@ -210,6 +210,9 @@ func (s *Store) WholeJob(ctx context.Context, id int64) (j *job.Job, nodes []job
 		}
 		edges, err = collect(ctx, conn, func(rows *sql.Rows) (e job.Edge, err error) { return e, rows.Scan(&e.After, &e.Before) },
 			"SELECT certname, needs FROM job_edge WHERE job_id = ?1", id)
+		if err == nil {
+			j.Sealed, err = readSecret(ctx, conn, id, "")
+		}
 		return err
 	})
 	if err != nil {

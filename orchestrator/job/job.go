@@ -46,6 +46,12 @@ type Job struct {
 	Spans       []Span // in order; the last one has no Exit
 	NodeCount   int
 	Nodes       Counts // only states that are not zero
+	// Sealed is what its nodes are asked, as package secret seals it: it may
+	// hold secrets. Only those who run jobs are given it; it is deleted when the
+	// job ends. nil: the options say it all.
+	Sealed []byte
+	// Params is Sealed, opened. It is never stored.
+	Params json.RawMessage
 }
 
 // Name is the job's name: decimal.
@@ -103,6 +109,9 @@ type Draft struct {
 	// Firing is the firing of a schedule that the job is for; 0: none. The
 	// job's creation settles it, and fails with ErrSettled where it is settled.
 	Firing int64
+	// Connections are how to reach nodes without an agent, by certname: a
+	// Connection's JSON, sealed. One is deleted when its node's run has ended.
+	Connections map[string][]byte
 }
 
 // Filter is which jobs a list shows, and how. Zero values mean no restriction.

@@ -4,31 +4,32 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+
+	"github.com/google/uuid"
 )
 
-// Task is the command that runs a task (orchestrator.md §2.5). Its JSON is
-// what a job's options show, so it has no secrets: of Params, what is named in
-// Sensitive is not there, and of Targets only who they are.
+// Task is the command that runs a task (orchestrator.md §2.5). It holds secrets,
+// which its JSON leaves out.
 type Task struct {
-	Environment string          `json:"environment"`
-	Task        string          `json:"task"`
-	Params      json.RawMessage `json:"params"`    // an object; as given: with secrets
-	Sensitive   []string        `json:"sensitive"` // names of those of Params that are secrets; the engine's to fill in
-	Scope       Scope           `json:"scope"`
-	Targets     []Target        `json:"-"`
-	Noop        bool            `json:"noop"`
-	Description string          `json:"description"`
-	Timeout     *int64          `json:"timeout"` // seconds, of one node
-	Userdata    json.RawMessage `json:"userdata"`
+	Environment string
+	Task        string
+	Params      json.RawMessage `json:"-"` // an object
+	Scope       Scope
+	Targets     []Target `json:"-"` // of the scope's nodes, those that are reached so; the others as usual
+	Noop        bool
+	Description string
+	Timeout     *int64 // seconds, of one node
+	Userdata    json.RawMessage
 	// PlanJob is the plan job that this is a step of: the job's type is
 	// plan_task then; 0: none.
-	PlanJob int64 `json:"-"`
+	PlanJob int64
 	// ScheduledJob is the name of the scheduled job that this is a run of; "": none.
-	ScheduledJob string `json:"-"`
-	Firing       int64  `json:"-"` // which run of it, see Draft; 0: none
-	// RunAs is for targets without an agent whose own connection does not say
-	// as whom to act; "": as who logs in.
-	RunAs string `json:"-"`
+	ScheduledJob string
+	// Firing is the firing of that scheduled job, as in Draft.
+	Firing int64
+	// RunAs is as whom to act on targets without an agent; "": as their
+	// connections say.
+	RunAs string
 }
 
 // Step is what a plan asks of nodes besides a task. Who may do it was decided
@@ -41,7 +42,7 @@ type Step struct {
 	// Params are of the PXP module (orchestrator.md §7.3): command run
 	// {"command"}, script run {"script":{"filename","uri","sha256"},"arguments"},
 	// file download {"files"}. They may hold secrets.
-	Params      json.RawMessage
+	Params      json.RawMessage `json:"-"`
 	Options     json.RawMessage // what the job's options show: an object without secrets
 	Description string
 	Timeout     *int64 // seconds, of one node
@@ -58,7 +59,8 @@ type Target struct {
 // Connection is how to log in somewhere. It holds secrets: it is stored sealed
 // only, and hides itself from logs.
 type Connection struct {
-	User           string            `json:"user"`
+	Hostname       string            `json:"hostname,omitempty"` // "": the node's certname
+	User           string            `json:"user,omitempty"`
 	Password       string            `json:"password,omitempty"`
 	PrivateKey     string            `json:"private-key-content,omitempty"`
 	Port           int               `json:"port,omitempty"`
@@ -99,4 +101,21 @@ type TaskTarget struct {
 	Nodes      []string
 	NodeGroups []string
 	PQL        string // "": no query
+}
+
+// StoredConnection is how to reach a node that has no agent, whatever runs
+// there (orchestrator.md §4.5).
+type StoredConnection struct {
+	Certname   string
+	ID         uuid.UUID // of the command that stored it: several nodes may have the same
+	Type       string    // ssh or winrm
+	Parameters json.RawMessage
+	Sealed     []byte // the parameters that are secrets: an object, sealed
+}
+
+// Usage is how many nodes were there on a day.
+type Usage struct {
+	Day          string // UTC: 2006-01-02
+	WithAgent    int    // active nodes when the day began, or when it was first looked
+	WithoutAgent int    // different nodes that something ran on over ssh or winrm
 }

@@ -41,7 +41,8 @@
 // Of pxp-module-puppet the results say how Puppet ended (orchestrator.md
 // §7.1): a run whose status is failed has failed although Puppet's exit code
 // is 0, since agents do not use --detailed-exitcodes; one without a report
-// erred. Of all other modules the exit code decides. A status answer carries
+// erred. Of tasks what they wrote decides (package task): they may exit with 0
+// and tell an error. Of all other modules the exit code decides. A status answer carries
 // the same results: as the text of stdout for Puppet, as exitcode, stdout and
 // stderr for the others.
 package pxp

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"dalang/orchestrator/job"
+	"dalang/orchestrator/task"
 )
 
 // kindFailure is what a node errs with when its agent gives no kind.
@@ -42,11 +43,23 @@ func outcome(r *job.Request, results json.RawMessage) job.Outcome {
 	if r.Module == puppetModule {
 		return of.Puppet.decide(r, o)
 	}
-	if o.ExitCode != 0 {
-		o.State = job.Failed
-	}
 	if e := errorOf(of.Stdout); e != nil && e.Kind == executionError {
 		return failure(r, e.Kind, "%s", clip(e.Msg))
+	}
+	return streams(r, o)
+}
+
+// streams makes the result of what a run wrote, and says whether it failed.
+func streams(r *job.Request, o job.Outcome) job.Outcome {
+	failed := o.ExitCode != 0
+	switch r.Module {
+	case "task", "file":
+		o.Results, failed = task.Result([]byte(o.Stdout), []byte(o.Stderr), o.ExitCode)
+	case "command", "script":
+		o.Results, failed = task.CommandResult([]byte(o.Stdout), []byte(o.Stderr), o.ExitCode)
+	}
+	if failed {
+		o.State = job.Failed
 	}
 	return o
 }

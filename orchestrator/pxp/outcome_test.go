@@ -26,7 +26,7 @@ func TestOutcomes(t *testing.T) {
 	for name, c := range map[string]struct {
 		module, results string
 		state           job.State
-		kind, msg       string // of an error
+		kind, msg       string // of an error; msg: else the result
 	}{
 		"changed":                 {"", puppet(uuidOfRun, "changed", `,"exitcode":0`), job.Finished, "", ""},
 		"unchanged":               {"", puppet(uuidOfRun, "unchanged", `,"exitcode":0`), job.Finished, "", ""},
@@ -47,9 +47,13 @@ func TestOutcomes(t *testing.T) {
 		"could not run": {"", `{"_error":{"kind":"puppetlabs.pxp-agent/execution-error","msg":"fork failed","details":{}}}`, job.Errored,
 			"puppetlabs.pxp-agent/execution-error", "fork failed"},
 
-		"exit 0":           {"task", `{"exitcode":0,"stdout":"hello","stderr":""}`, job.Finished, "", ""},
-		"exit 3":           {"task", `{"exitcode":3,"stdout":"","stderr":"woe"}`, job.Failed, "", ""},
-		"error of a task":  {"task", `{"exitcode":1,"stdout":"{\"_error\":{\"kind\":\"mine/bad\",\"msg\":\"x\"}}"}`, job.Failed, "", ""},
+		"exit 0":           {"task", `{"exitcode":0,"stdout":"hello","stderr":""}`, job.Finished, "", `{"_output":"hello"}`},
+		"an object":        {"task", `{"exitcode":0,"stdout":"{\"a\": 1.0}"}`, job.Finished, "", `{"a":1.0}`},
+		"exit 3":           {"task", `{"exitcode":3,"stdout":"","stderr":"woe"}`, job.Failed, "", `{"_output":"","_error":{"kind":"puppetlabs.tasks/task-error","issue_code":"TASK_ERROR","msg":"The task failed with exit code 3 and no stdout, but stderr contained:\nwoe","details":{"exit_code":3}}}`},
+		"error of a task":  {"task", `{"exitcode":1,"stdout":"{\"_error\":{\"kind\":\"mine/bad\",\"msg\":\"x\"}}"}`, job.Failed, "", `{"_error":{"kind":"mine/bad","msg":"x","details":{}}}`},
+		"error with 0":     {"task", `{"exitcode":0,"stdout":"{\"_error\":{\"kind\":\"mine/bad\",\"msg\":\"x\"}}"}`, job.Failed, "", `{"_error":{"kind":"mine/bad","msg":"x","details":{}}}`},
+		"command":          {"command", `{"exitcode":0,"stdout":"{}","stderr":"w"}`, job.Finished, "", `{"stdout":"{}","stderr":"w","exit_code":0}`},
+		"bad command":      {"command", `{"exitcode":2,"stdout":"","stderr":"w"}`, job.Failed, "", `{"stdout":"","stderr":"w","exit_code":2,"_error":{"kind":"puppetlabs.tasks/command-error","issue_code":"COMMAND_ERROR","msg":"The command failed with exit code 2","details":{"exit_code":2}}}`},
 		"task did not run": {"task", `{"exitcode":1,"stdout":"{\"_error\":{\"kind\":\"puppetlabs.pxp-agent/execution-error\",\"msg\":\"gone\"}}"}`, job.Errored, "puppetlabs.pxp-agent/execution-error", "gone"},
 	} {
 		if c.module == "" {
@@ -61,7 +65,11 @@ func TestOutcomes(t *testing.T) {
 			o := w.results[0]
 			if c.state != job.Errored {
 				require.NoError(t, o.Err)
-				require.JSONEq(t, withStreams(t, c.module, c.results), withStreams(t, c.module, string(o.Results)))
+				want := c.results
+				if c.module != "pxp-module-puppet" {
+					want = c.msg
+				}
+				require.JSONEq(t, want, string(o.Results))
 				return
 			}
 			var e *job.Error
@@ -88,7 +96,7 @@ func TestOutcomes(t *testing.T) {
 				r.Module = c.module
 				require.NoError(t, w.Query(t.Context(), r))
 				status := `"status":"success","exitcode":0,"stdout":` + quoted(c.results)
-				if c.module == "task" {
+				if c.module != "pxp-module-puppet" {
 					status = `"status":"failure",` + strings.TrimSuffix(strings.TrimPrefix(c.results, "{"), "}")
 				}
 				w.answers(w.one("status"), r, status)
@@ -96,17 +104,6 @@ func TestOutcomes(t *testing.T) {
 			})
 		})
 	}
-}
-
-// withStreams completes results of other modules than Puppet's.
-func withStreams(t *testing.T, module, results string) string {
-	t.Helper()
-	if module == "pxp-module-puppet" {
-		return results
-	}
-	all := map[string]any{"stdout": "", "stderr": ""}
-	require.NoError(t, json.Unmarshal([]byte(results), &all))
-	return string(object(t, all))
 }
 
 func object(t *testing.T, v any) []byte {

@@ -34,6 +34,7 @@ func Run(t *testing.T, open Open) {
 	t.Run("batch", func(t *testing.T) { testBatch(t, open) })
 	t.Run("jobs", func(t *testing.T) { testJobs(t, open) })
 	t.Run("reports of jobs", func(t *testing.T) { testJobReports(t, open) })
+	t.Run("tasks", func(t *testing.T) { testTasks(t, open) })
 	t.Run("components", func(t *testing.T) { testComponents(t, open) })
 	t.Run("schedules", func(t *testing.T) { testSchedules(t, open) })
 	t.Run("access", func(t *testing.T) { testAccess(t, open) })
