@@ -37,6 +37,7 @@ func Run(t *testing.T, open Open) {
 	t.Run("tasks", func(t *testing.T) { testTasks(t, open) })
 	t.Run("components", func(t *testing.T) { testComponents(t, open) })
 	t.Run("schedules", func(t *testing.T) { testSchedules(t, open) })
+	t.Run("plans", func(t *testing.T) { testPlans(t, open) })
 	t.Run("access", func(t *testing.T) { testAccess(t, open) })
 	t.Run("groups", func(t *testing.T) { testGroups(t, open) })
 	t.Run("garbage", func(t *testing.T) { testGarbage(t, open) })
