@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
+
+	"dalang/orchestrator/agentless"
 )
 
 // dial connects and logs in. Its errors are *Error, or ctx's.
@@ -19,7 +21,7 @@ func dial(ctx context.Context, t Target, knownHosts []string) (*ssh.Client, erro
 	if t.PrivateKey != "" {
 		key, err := ssh.ParsePrivateKey([]byte(t.PrivateKey))
 		if err != nil {
-			return nil, failed(KindConnect, codeAuth, "The private key for %s cannot be read: it must be PEM or OpenSSH's, without a passphrase", t.Host)
+			return nil, agentless.Failed(agentless.KindConnect, agentless.CodeAuth, "The private key for %s cannot be read: it must be PEM or OpenSSH's, without a passphrase", t.Host)
 		}
 		config.Auth = append(config.Auth, ssh.PublicKeys(key))
 	}
@@ -37,7 +39,7 @@ func dial(ctx context.Context, t Target, knownHosts []string) (*ssh.Client, erro
 	if t.HostKeyCheck {
 		check, err := knownhosts.New(knownHosts...)
 		if err != nil {
-			return nil, failed(KindConnect, codeHostKey, "The known hosts cannot be read: %v", err)
+			return nil, agentless.Failed(agentless.KindConnect, agentless.CodeHostKey, "The known hosts cannot be read: %v", err)
 		}
 		config.HostKeyCallback = check
 	}
@@ -76,15 +78,15 @@ func connectError(ctx context.Context, t Target, err error) error {
 	var timeout net.Error
 	switch {
 	case errors.As(err, &unknown) && len(unknown.Want) == 0:
-		return failed(KindConnect, codeHostKey, "The key of host %s is not known", t.Host)
+		return agentless.Failed(agentless.KindConnect, agentless.CodeHostKey, "The key of host %s is not known", t.Host)
 	case errors.As(err, &unknown), errors.As(err, &revoked):
-		return failed(KindConnect, codeHostKey, "The key of host %s is not the one that is known", t.Host)
+		return agentless.Failed(agentless.KindConnect, agentless.CodeHostKey, "The key of host %s is not the one that is known", t.Host)
 	case err != nil && strings.Contains(err.Error(), "unable to authenticate"):
-		return failed(KindConnect, codeAuth, "Authentication failed for user %s@%s", t.User, t.Host)
+		return agentless.Failed(agentless.KindConnect, agentless.CodeAuth, "Authentication failed for user %s@%s", t.User, t.Host)
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return failed(KindConnect, codeConnect, "Timeout after %s connecting to %s", seconds(t.ConnectTimeout), net.JoinHostPort(t.Host, strconv.Itoa(t.Port)))
+		return agentless.Failed(agentless.KindConnect, agentless.CodeConnect, "Timeout after %s connecting to %s", seconds(t.ConnectTimeout), net.JoinHostPort(t.Host, strconv.Itoa(t.Port)))
 	}
-	return failed(KindConnect, codeConnect, "Failed to connect to %s: %v", t.Host, err)
+	return agentless.Failed(agentless.KindConnect, agentless.CodeConnect, "Failed to connect to %s: %v", t.Host, err)
 }
 
 func seconds(d time.Duration) string {

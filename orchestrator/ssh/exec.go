@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"golang.org/x/crypto/ssh"
+
+	"dalang/orchestrator/agentless"
 )
 
 // host is a connection to a target, and the way to act there.
@@ -171,7 +173,7 @@ func (w watchWriter) Write(p []byte) (int, error) {
 		to = &w.watch.stderr
 	}
 	if to.Len()+len(p) > w.host.maxOutput {
-		return 0, w.abort(failed(KindFile, codeTooMuch, "The command on %s writes more than %d bytes", w.host.target.Host, w.host.maxOutput))
+		return 0, w.abort(agentless.Failed(agentless.KindFile, agentless.CodeOutput, "The command on %s writes more than %d bytes", w.host.target.Host, w.host.maxOutput))
 	}
 	to.Write(p)
 	if !w.through && w.stderr != w.tty { // with a terminal everything comes on stdout
@@ -195,16 +197,16 @@ func (w *watch) sudo(seen *bytes.Buffer) *Error {
 	t := w.host.target
 	switch {
 	case strings.Contains(text, "is not in the sudoers file"), strings.Contains(text, "is not allowed to execute"), strings.Contains(text, "may not run sudo"):
-		return failed(KindEscalate, codeDenied, "User %s is not allowed to run commands as %s with sudo on %s", t.User, t.RunAs, t.Host)
+		return agentless.Failed(agentless.KindEscalate, codeDenied, "User %s is not allowed to run commands as %s with sudo on %s", t.User, t.RunAs, t.Host)
 	case strings.Contains(text, "Sorry, try again"):
-		return failed(KindEscalate, codeBadSudo, "Sudo password for user %s was not accepted on %s", t.User, t.Host)
+		return agentless.Failed(agentless.KindEscalate, codeBadSudo, "Sudo password for user %s was not accepted on %s", t.User, t.Host)
 	case !strings.Contains(text, w.prompt):
 		return nil
 	case t.SudoPassword == "":
-		return failed(KindEscalate, codeNoPass, "Escalation needs a password for %s on %s, and none was given", t.User, t.Host)
+		return agentless.Failed(agentless.KindEscalate, codeNoPass, "Escalation needs a password for %s on %s, and none was given", t.User, t.Host)
 	case w.answered:
 		if strings.Count(text, w.prompt) > 1 {
-			return failed(KindEscalate, codeBadSudo, "Sudo password for user %s was not accepted on %s", t.User, t.Host)
+			return agentless.Failed(agentless.KindEscalate, codeBadSudo, "Sudo password for user %s was not accepted on %s", t.User, t.Host)
 		}
 		return nil
 	}
@@ -243,10 +245,10 @@ func (w *watch) result(err error) (*output, error) {
 			out.exit = 128 + signals()[exit.Signal()]
 		}
 	case err != nil:
-		return nil, failed(KindConnect, codeConnect, "The connection to %s was lost: %v", w.host.target.Host, err)
+		return nil, agentless.Failed(agentless.KindConnect, agentless.CodeConnect, "The connection to %s was lost: %v", w.host.target.Host, err)
 	}
 	if !w.through && out.exit != 0 {
-		return nil, failed(KindEscalate, codeDenied, "Commands cannot be run as %s on %s: %s", w.host.target.RunAs, w.host.target.Host,
+		return nil, agentless.Failed(agentless.KindEscalate, codeDenied, "Commands cannot be run as %s on %s: %s", w.host.target.RunAs, w.host.target.Host,
 			strings.TrimSpace(strings.ReplaceAll(string(out.stderr), w.prompt, "")))
 	}
 	return out, nil

@@ -10,6 +10,8 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"dalang/orchestrator/agentless"
 )
 
 // Config is what all runs have in common.
@@ -24,39 +26,11 @@ const (
 	cleanTime = 10 * time.Second
 )
 
-// File is something to put into a run's directory.
-type File struct {
-	Name string // relative, with slashes
-	Open func(context.Context) (io.ReadCloser, error)
-}
-
-// Job is what to do on a target.
-type Job struct {
-	ID string // of the transaction: letters, digits and dashes
-	// Command is a line for the shell. Else Files[0] is run.
-	Command   string
-	Files     []File
-	Arguments []string // of Files[0]
-	Env       []string // NAME=value
-	Stdin     []byte
-	Timeout   time.Duration // 0: none
-	// Began is called when the command runs. It may be nil.
-	Began func()
-}
-
-// Outcome is what a run left.
-type Outcome struct {
-	Stdout, Stderr []byte
-	ExitCode       int
-	// Left is the directory on the target that could not be deleted; "": it is gone.
-	Left string
-}
-
 // Run does a job on a target. Its errors are *Error, or ctx's; Left counts
 // also then.
 func Run(ctx context.Context, cfg Config, target Target, j Job) (Outcome, error) {
 	if err := target.Check(); err != nil {
-		return Outcome{}, failed(KindConnect, codeConnect, "%v", err)
+		return Outcome{}, agentless.Failed(agentless.KindConnect, agentless.CodeConnect, "%v", err)
 	}
 	h, err := open(ctx, cfg, target)
 	if err != nil {
@@ -70,11 +44,11 @@ func Run(ctx context.Context, cfg Config, target Target, j Job) (Outcome, error)
 	defer cancel()
 	out, err := h.do(limited, j)
 	if limited.Err() != nil && ctx.Err() == nil {
-		err = failed(KindTimeout, codeInterrupt, "Task execution on %s timed out after %s", target.Host, seconds(j.Timeout))
+		err = agentless.TimedOut(target.Host, j.Timeout)
 	}
 	var known *Error
 	if err != nil && ctx.Err() == nil && !errors.As(err, &known) {
-		err = failed(KindConnect, codeConnect, "%v", err)
+		err = agentless.Failed(agentless.KindConnect, agentless.CodeConnect, "%v", err)
 	}
 	return out, err
 }
@@ -114,7 +88,7 @@ func (h *host) do(ctx context.Context, j Job) (out Outcome, err error) {
 		return out, err
 	}
 	if made.exit != 0 {
-		return out, failed(KindFile, codeTmpDir, "Could not make a temporary directory on %s: %s", h.target.Host, strings.TrimSpace(string(made.stderr)))
+		return out, agentless.Failed(agentless.KindFile, agentless.CodeTmpDir, "Could not make a temporary directory on %s: %s", h.target.Host, strings.TrimSpace(string(made.stderr)))
 	}
 	defer func() {
 		if cleanErr := h.clean(dir); cleanErr != nil {
@@ -126,7 +100,14 @@ func (h *host) do(ctx context.Context, j Job) (out Outcome, err error) {
 			return out, err
 		}
 	}
-	wrapper := File{"wrapper.sh", func(context.Context) (io.ReadCloser, error) {
+	if j.Prepare != nil {
+		in, err := j.Prepare(dir)
+		if err != nil {
+			return out, agentless.Failed(agentless.KindFile, agentless.CodeWrite, "%v", err)
+		}
+		j.Stdin, j.Env = in.Stdin, in.Env
+	}
+	wrapper := File{Name: "wrapper.sh", Open: func(context.Context) (io.ReadCloser, error) {
 		return io.NopCloser(strings.NewReader(h.wrapper(dir, j))), nil
 	}}
 	if err := h.put(ctx, dir, wrapper, true); err != nil {
@@ -150,7 +131,7 @@ func (h *host) do(ctx context.Context, j Job) (out Outcome, err error) {
 func (h *host) put(ctx context.Context, dir string, f File, executable bool) error {
 	r, err := f.Open(ctx)
 	if err != nil {
-		return failed(KindFile, codeWrite, "Could not read %s: %v", f.Name, err)
+		return agentless.Failed(agentless.KindFile, agentless.CodeWrite, "Could not read %s: %v", f.Name, err)
 	}
 	defer r.Close()
 	name := path.Join(dir, path.Clean("/"+f.Name))
@@ -167,9 +148,9 @@ func (h *host) put(ctx context.Context, dir string, f File, executable bool) err
 	case err != nil:
 		return err
 	case source.err != nil:
-		return failed(KindFile, codeWrite, "Could not read %s: %v", f.Name, source.err)
+		return agentless.Failed(agentless.KindFile, agentless.CodeWrite, "Could not read %s: %v", f.Name, source.err)
 	case wrote.exit != 0:
-		return failed(KindFile, codeWrite, "Could not write %s on %s: %s", name, h.target.Host, strings.TrimSpace(string(wrote.stderr)))
+		return agentless.Failed(agentless.KindFile, agentless.CodeWrite, "Could not write %s on %s: %s", name, h.target.Host, strings.TrimSpace(string(wrote.stderr)))
 	}
 	return nil
 }

@@ -13,10 +13,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/ssh/knownhosts"
+
+	"dalang/orchestrator/agentless"
 )
 
 func text(name, content string) File {
-	return File{name, func(context.Context) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(content)), nil }}
+	return File{Name: name, Open: func(context.Context) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(content)), nil }}
 }
 
 // empty checks that nothing is left on the target.
@@ -176,7 +178,7 @@ func TestTimeoutEndsEverything(t *testing.T) {
 	_, err := Run(t.Context(), Config{}, s.target(), Job{ID: "1", Command: slow, Timeout: 2 * time.Second})
 	var e *Error
 	require.ErrorAs(t, err, &e)
-	require.Equal(t, KindTimeout, e.Kind)
+	require.Equal(t, agentless.KindTimeout, e.Kind)
 	require.Equal(t, "Task execution on 127.0.0.1 timed out after 2 seconds", e.Msg)
 	gone(t, filepath.Join(s.home, "child"))
 	empty(t, s)

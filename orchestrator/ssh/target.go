@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"dalang/orchestrator/agentless"
 )
 
 // Target is how to reach a host and as whom to act there.
@@ -75,32 +77,21 @@ func quote(word string) string {
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
-// Kinds and issue codes of what goes wrong on the way, as Bolt names them.
-const (
-	KindConnect  = "puppetlabs.tasks/connect-error"
-	KindEscalate = "puppetlabs.tasks/escalate-error"
-	KindFile     = "puppetlabs.tasks/task_file_error"
-	KindTimeout  = "boltserver/task-timeout"
-
-	codeAuth      = "AUTH_ERROR"
-	codeHostKey   = "HOST_KEY_ERROR"
-	codeConnect   = "CONNECT_ERROR"
-	codeBadSudo   = "BAD_PASSWORD"
-	codeDenied    = "SUDO_DENIED"
-	codeNoPass    = "NO_PASSWORD"
-	codeTmpDir    = "TMPDIR_ERROR"
-	codeWrite     = "WRITE_ERROR"
-	codeTooMuch   = "OUTPUT_ERROR"
-	codeInterrupt = "INTERRUPTED"
+// What is agentless.
+type (
+	// Job is what to do on a target.
+	Job = agentless.Job
+	// File is something to put into a run's directory.
+	File = agentless.File
+	// Outcome is what a run left.
+	Outcome = agentless.Outcome
+	// Error is why a run could not be made, or was lost.
+	Error = agentless.Error
 )
 
-// Error is why a run could not be made, or was lost.
-type Error struct {
-	Kind, Code, Msg string
-}
-
-func (e *Error) Error() string { return e.Msg }
-
-func failed(kind, code, format string, args ...any) *Error {
-	return &Error{kind, code, fmt.Sprintf(format, args...)}
-}
+// Issue codes that only sudo has.
+const (
+	codeBadSudo = "BAD_PASSWORD"
+	codeDenied  = "SUDO_DENIED"
+	codeNoPass  = "NO_PASSWORD"
+)

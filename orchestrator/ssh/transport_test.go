@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"dalang/orchestrator/agentless"
 	"dalang/orchestrator/job"
 	"dalang/orchestrator/task"
 )
@@ -34,7 +35,7 @@ func (s *sink) Result(_ string, _ uuid.UUID, o job.Outcome) { s.ended <- told{ou
 func (s *sink) Error(_ string, _ uuid.UUID, err error)      { s.ended <- told{err: err} }
 func (s *sink) Presence(string, bool)                       {}
 
-func transport(t *testing.T, s *server) (*Transport, *sink) {
+func transport(t *testing.T, s *server) (*agentless.Transport, *sink) {
 	t.Helper()
 	k := &sink{make(chan struct{}, 9), make(chan told, 9)}
 	tr, err := NewTransport(TransportConfig{Sink: k,
@@ -108,7 +109,7 @@ func TestTransportErrors(t *testing.T) {
 	require.NoError(t, tr.Start(t.Context(), r))
 	var e *job.Error
 	require.ErrorAs(t, (<-k.ended).err, &e)
-	require.Equal(t, KindConnect, e.Kind)
+	require.Equal(t, agentless.KindConnect, e.Kind)
 	require.Contains(t, e.Msg, "no connection is stored")
 }
 
@@ -144,7 +145,7 @@ func TestTransportQuery(t *testing.T) {
 	require.NoError(t, tr.Query(t.Context(), r))
 	var e *job.Error
 	require.ErrorAs(t, (<-k.ended).err, &e)
-	require.Equal(t, KindRestarted, e.Kind)
+	require.Equal(t, agentless.KindRestarted, e.Kind)
 	require.Contains(t, e.Msg, "was deleted")
 	empty(t, s)
 	r.Certname = "nosuch"
