@@ -74,7 +74,7 @@ func (s *Scheduler) Create(ctx context.Context, who Subject, e *Entry) (int64, e
 		return 0, err
 	}
 	if e.Grid.Start.Before(now) {
-		return 0, InvalidTime("start_time", e.Grid.Start, now)
+		return 0, InvalidTime(e.Grid.Start, now)
 	}
 	if err := e.own(who.Owner()); err != nil {
 		return 0, err
@@ -103,7 +103,7 @@ func (s *Scheduler) Change(ctx context.Context, who Subject, id int64, change fu
 		}
 		if e.Grid != before {
 			if e.Grid.Start.Before(now) && (e.Grid.Interval == 0 || !e.Grid.Start.Equal(before.Start)) {
-				return InvalidTime("schedule.start_time", e.Grid.Start, now)
+				return InvalidTime(e.Grid.Start, now)
 			}
 			e.Next = moved(e, before, now)
 		}

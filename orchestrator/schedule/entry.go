@@ -104,10 +104,10 @@ func Disabled(id int64) *job.Error {
 		Msg: fmt.Sprintf("The scheduled job %d is disabled: it cannot be changed", id)}
 }
 
-// InvalidTime: a time has passed.
-func InvalidTime(key string, t, now time.Time) *job.Error {
+// InvalidTime: a start has passed.
+func InvalidTime(start, now time.Time) *job.Error {
 	const form = "2006-01-02T15:04:05Z"
-	return &job.Error{Kind: job.Prefix + "invalid-time", Status: 400,
-		Details: map[string]any{"key": key, "time": t.UTC().Format(form), "now": now.UTC().Format(form)},
-		Msg:     fmt.Sprintf("%s is %s, which has passed: it is %s", key, t.UTC().Format(form), now.UTC().Format(form))}
+	at, is := start.UTC().Format(form), now.UTC().Format(form)
+	return &job.Error{Kind: job.Prefix + "invalid-time", Status: 400, Details: map[string]any{"time": at, "now": is},
+		Msg: fmt.Sprintf("The time to start, %s, has passed: it is %s", at, is)}
 }

@@ -55,21 +55,27 @@ func (a *API) deploy(w http.ResponseWriter, r *http.Request, s Subject) error {
 // parseDeploy reads the union of what three generations of the API know
 // (orchestrator.md §2.1).
 func parseDeploy(o *object) (job.Deploy, error) {
+	d := o.deployFlags()
+	d.Target, d.Description, d.Userdata = o.text("target"), o.description(), o.data("userdata", maxUserdata)
+	o.targets(&d)
+	o.environment(&d)
+	return d, o.done()
+}
+
+// deployFlags reads how Puppet is to run.
+func (o *object) deployFlags() job.Deploy {
 	d := job.Deploy{
-		Target: o.text("target"), Noop: o.yes("noop"), NoNoop: o.yes("no_noop"),
-		Description: o.description(), Debug: o.yes("debug"), Trace: o.yes("trace"), Evaltrace: o.yes("evaltrace"),
+		Noop: o.yes("noop"), NoNoop: o.yes("no_noop"), Debug: o.yes("debug"), Trace: o.yes("trace"), Evaltrace: o.yes("evaltrace"),
 		Filetimeout: o.integer("filetimeout", 0), HTTPConnectTimeout: o.integer("http_connect_timeout", 0),
 		HTTPKeepaliveTimeout: o.integer("http_keepalive_timeout", 0), HTTPReadTimeout: o.integer("http_read_timeout", 0),
 		Ordering: o.oneOf("ordering", "manifest", "title-hash", "random"), Tags: o.tags("tags"), SkipTags: o.tags("skip_tags"),
 		UseCachedCatalog: o.flag("use_cached_catalog"), Usecacheonfailure: o.flag("usecacheonfailure"),
-		Timeout: o.integer("timeout", 1), Concurrency: o.concurrency(), Userdata: o.data("userdata", maxUserdata),
+		Timeout: o.integer("timeout", 1), Concurrency: o.concurrency(),
 	}
 	if d.Noop && d.NoNoop {
 		o.wrong("no_noop", "false where noop is true", "true")
 	}
-	o.targets(&d)
-	o.environment(&d)
-	return d, o.done()
+	return d
 }
 
 // yes is a boolean member whose default is false.

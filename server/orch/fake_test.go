@@ -1,6 +1,7 @@
 package orch_test
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -134,13 +135,22 @@ func (s somebody) Owner() json.RawMessage {
 		"is_remote":false,"is_revoked":false,"is_group":false,"last_login":null,"role_ids":[2],"inherited_role_ids":[],"group_ids":[]}`)
 }
 
-// authenticate knows the tokens all, viewer and nobody.
+// other is a subject with another id.
+type other struct{ somebody }
+
+func (o other) Owner() json.RawMessage {
+	return bytes.Replace(o.somebody.Owner(), []byte("751a8f7e"), []byte("851a8f7e"), 1)
+}
+
+// authenticate knows the tokens all, viewer, other and nobody.
 func authenticate(r *http.Request) (orch.Subject, error) {
 	switch r.Header.Get("X-Authentication") {
 	case "all":
 		return somebody{"*"}, nil
 	case "viewer":
 		return somebody{"orchestrator:view:*"}, nil
+	case "other":
+		return other{somebody{"orchestrator:view:*", "puppet_agent:run:*"}}, nil
 	case "nobody":
 		return somebody{}, nil
 	}
@@ -184,7 +194,7 @@ func (a *api) ask(t *testing.T, method, path, body string) (int, []byte, http.He
 	a.handler.ServeHTTP(w, r)
 	text, err := io.ReadAll(w.Body)
 	require.NoError(t, err)
-	if method != http.MethodHead {
+	if method != http.MethodHead && w.Code != http.StatusNoContent {
 		require.Equal(t, "application/json; charset=utf-8", w.Header().Get("Content-Type"), "%s", text)
 	}
 	return w.Code, text, w.Header()

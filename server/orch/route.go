@@ -56,6 +56,7 @@ type Config struct {
 	Authenticate func(*http.Request) (Subject, error)
 	Inventory    Inventory
 	Environments Environments
+	Schedules    Schedules
 
 	// BaseURL begins all ids, "https://orchestrator.example.com:8143"; empty:
 	// as the request named the server.
@@ -118,6 +119,9 @@ func (a *API) Routes() []Route {
 		add(get, "/environments/{environment}", a.getEnvironment, "one environment")
 		add(get, "/environments/{environment}/applications", a.listApplications, "the applications of an environment")
 		add(get, "/environments/{environment}/instances", a.listInstances, "the application instances of an environment and their components")
+	}
+	if a.cfg.Schedules != nil {
+		t = append(t, a.scheduleRoutes()...)
 	}
 	if a.cfg.Inventory != nil {
 		add(get, "/inventory", a.listInventory, "the nodes whose agents are connected")

@@ -39,10 +39,11 @@ func routes(t *testing.T) []pdb.Route {
 	type (
 		jobs         = orch.Jobs
 		environments = orch.Environments
+		schedules    = orch.Schedules
 	)
 	api, err := orch.New(orch.Config{
 		Engine: struct{ orch.Engine }{}, Jobs: struct{ jobs }{}, Inventory: struct{ orch.Inventory }{},
-		Environments: struct{ environments }{}, Authenticate: func(*http.Request) (orch.Subject, error) { return nil, nil },
+		Environments: struct{ environments }{}, Schedules: struct{ schedules }{}, Authenticate: func(*http.Request) (orch.Subject, error) { return nil, nil },
 	})
 	require.NoError(t, err)
 	return server.Table(server.Handlers{
