@@ -137,6 +137,8 @@ func (a *app) stages() []*stage {
 	all := []*stage{
 		// Commands in work are settled, the rest stays queued.
 		{services: []service{{"processor", a.processor.Run}}},
+		// Schedules fire no more; what is being started is, or waits for the next life.
+		{services: []service{{"scheduler", o.scheduler.Run}}},
 		// The engine takes note of the last reports and starts no more nodes.
 		{services: []service{{"orchestrator", o.engine.Run}}},
 	}

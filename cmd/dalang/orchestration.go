@@ -21,6 +21,7 @@ import (
 	"dalang/orchestrator/pcp"
 	"dalang/orchestrator/pxp"
 	"dalang/orchestrator/rbac"
+	"dalang/orchestrator/schedule"
 	"dalang/server"
 	"dalang/server/orch"
 	"dalang/server/pdb"
@@ -37,6 +38,8 @@ type orchestration struct {
 	broker *broker.Broker  // nil: no TLS listener, so no agents
 	pxp    *pxp.Controller // of the broker
 	api    *orch.API
+
+	scheduler *schedule.Scheduler
 }
 
 // openOrchestrator makes what runs jobs, over the open store.
@@ -74,9 +77,12 @@ func (a *app) openOrchestrator(ctx context.Context, queries *query.Engine) error
 		}
 		o.engine.Add(o.pxp)
 	}
+	if o.scheduler, err = a.newScheduler(o); err != nil {
+		return err
+	}
 	c := a.cfg.Orchestrator
 	cfg := orch.Config{
-		Engine: o.engine, Jobs: a.store, Authenticate: o.auth.Authenticate, Environments: stages{known, a.store},
+		Engine: o.engine, Jobs: a.store, Schedules: o.scheduler, Authenticate: o.auth.Authenticate, Environments: stages{known, a.store},
 		BaseURL: c.BaseURL, ReportURL: reportURL(a.cfg), LenientKeys: c.LenientKeys, ValidationKind: c.ValidationKind,
 		Version: buildInfo().Version, Logger: a.log,
 	}

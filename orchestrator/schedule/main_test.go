@@ -37,7 +37,8 @@ type world struct {
 	mu     sync.Mutex
 	tried  int             // submissions
 	fail   func(int) error // what the n-th submission fails with, before it is stored
-	hang   chan struct{}   // submissions wait for it; nil: they do not
+	warmup time.Duration
+	hang   chan struct{} // submissions wait for it; nil: they do not
 }
 
 func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
@@ -150,7 +151,7 @@ func (w *world) begin(db database) *life {
 	w.mu.Lock()
 	log := slog.New(slog.NewTextHandler(&w.log, nil))
 	w.mu.Unlock()
-	s, err := schedule.New(schedule.Config{Store: db, Owners: w.access, Now: w.now, Logger: log, Registerer: prometheus.NewRegistry(),
+	s, err := schedule.New(schedule.Config{Store: db, Owners: w.access, Now: w.now, Warmup: w.warmup, Logger: log, Registerer: prometheus.NewRegistry(),
 		Runners: map[schedule.Type]schedule.Runner{schedule.Deploy: schedule.Deploys(w.deploy(db))}})
 	require.NoError(w.t, err)
 	return &life{Scheduler: s, over: make(chan struct{})}

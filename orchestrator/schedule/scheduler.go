@@ -43,6 +43,7 @@ type Config struct {
 	Owners  Owners
 	Runners map[Type]Runner // types that have none cannot be scheduled
 
+	Warmup      time.Duration // after the start, before anything fires: agents have to come back first
 	Submissions int           // submitted at a time; 0: 4
 	Timeout     time.Duration // of one submission; 0: 5 min
 	Pause       time.Duration // before what failed is tried again; 0: 10 s
@@ -129,8 +130,12 @@ type attempt struct {
 // life left open. It waits for the submissions in flight.
 func (s *Scheduler) Run(ctx context.Context) error {
 	l := &loop{Scheduler: s, done: make(chan attempt, s.cfg.Submissions)}
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(s.cfg.Warmup)
 	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
 	for ctx.Err() == nil {
 		timer.Reset(l.turn(ctx))
 		select {

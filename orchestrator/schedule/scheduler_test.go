@@ -244,6 +244,21 @@ func TestSlow(t *testing.T) {
 	})
 }
 
+// TestWarmup: what is due at the start waits until agents may be back.
+func TestWarmup(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		begin := w.now()
+		w.warmup = 45 * time.Second
+		l := w.start()
+		defer l.stop()
+		l.add(t, w.operator("ann"), w.entry(10*time.Second, time.Minute))
+		pass(44 * time.Second)
+		require.Empty(t, w.jobs())
+		pass(time.Minute)
+		require.Equal(t, []int{45, 70}, w.times(begin))
+	})
+}
+
 // TestMany: more than can be submitted at a time, all at the same moment.
 func TestMany(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

@@ -162,6 +162,9 @@ type Orchestrator struct {
 	DefaultDeployNodeTimeout Duration `key:"default-deploy-node-timeout"`
 	// How long a node whose turn it is waits for its agent to connect.
 	PCPTimeout Duration `key:"pcp-timeout"`
+	// How long scheduled jobs that are due wait after a start, so that agents are
+	// connected again.
+	ScheduleWarmup Duration `key:"schedule-warmup"`
 	// How long jobs are kept after their end; at least 2 days.
 	JobPruneThreshold Duration `key:"job-prune-threshold"`
 	// Take keys in requests that are not known, and log them. They do nothing: a
@@ -333,7 +336,7 @@ func Default() Config {
 		Log:   Log{Format: "text", Level: "info"},
 		Orchestrator: Orchestrator{
 			GlobalConcurrentCompiles: 8, DefaultDeployNodeTimeout: Duration(time.Hour), PCPTimeout: Duration(30 * time.Second),
-			JobPruneThreshold: Duration(30 * day),
+			JobPruneThreshold: Duration(30 * day), ScheduleWarmup: Duration(45 * time.Second),
 		},
 		PCP:  PCP{MaxConnections: 50_000, MaxMessage: 64 << 20},
 		RBAC: RBAC{Mode: "tokens", TokenLifetime: Duration(time.Hour), TokenMaxLifetime: Duration(3650 * day)},
