@@ -205,7 +205,7 @@ func (r *resolver) match(t term, c *ast.Compare) pred {
 		return regex{t, canonical(c.Value)}
 	case !ok && c.Value.Kind == ast.Null:
 		return noPattern{t}
-	case c.Value.Kind != ast.String:
+	case c.Value.Kind != ast.String && f.Type != Tags && f.Type != Pairs:
 		fail(`Argument %s is not a regular expression.`, c.Value.JSON())
 	}
 	switch f.Type {

@@ -53,19 +53,16 @@ func (r *resolver) nodeID(ent *Entity) string { return ent.field("certname").Key
 
 // factIn resolves ["in", ["fact", name], ["array", …]].
 func (r *resolver) factIn(ent *Entity, name string, list []ast.Value) pred {
+	if len(list) == 0 || slices.ContainsFunc(list, func(v ast.Value) bool { return jsonType(v) != jsonType(list[0]) }) {
+		fail("All values in array must be the same type.")
+	}
 	if !ent.Node {
 		r.unknownField(ent, "fact")
 		return always{}
 	}
-	var any []pred
-	if len(list) == 0 {
-		fail("All values in array must be the same type.")
-	}
-	for _, v := range list {
-		if jsonType(v) != jsonType(list[0]) {
-			fail("All values in array must be the same type.")
-		}
-		any = append(any, ofFact{r.nodeID(ent), name, "=", v})
+	any := make([]pred, len(list))
+	for i, v := range list {
+		any[i] = ofFact{r.nodeID(ent), name, "=", withoutNUL(v)}
 	}
 	return anyOf{any}
 }

@@ -34,6 +34,8 @@ func excuses() []excuse {
 		{why: "the shape of the whole query is checked before its meaning", theirs: rx(`.`), ours: rx(shape)},
 		{why: "of unknown fields each tells others first", theirs: rx(`is not a queryable object`), ours: rx(`^Can't (extract|match on) unknown`)},
 		{why: "of unknown fields each tells others first", theirs: rx(`^Can't (extract|match on) unknown`), ours: rx(`is not a queryable object`)},
+		{why: "values are checked before the relation that leads to them", theirs: rx(`^Invalid \S+ clause`), ours: rx(`.`)},
+		{why: "everything up to the last quote is one pattern", theirs: rx(`^ERROR: invalid regular expression`), request: rx(`match\(.*match\(`)},
 		{why: "NUL is found when the rest is right", theirs: rx(`.`), ours: rx(`^ERROR: invalid byte sequence`)},
 		{why: "dates and times in odd spellings are found not to be some", ours: rx(`is not a valid timestamp value$`)},
 		{why: "functions of names of facts fail, or show names", request: rx(`"function"`), when: func(r *Request) bool { return r.Entity == "fact_names" }},
