@@ -28,8 +28,12 @@ var noon = time.Date(2026, 5, 20, 12, 0, 0, 0, time.UTC)
 // what it was given.
 type fake struct {
 	deploys []job.Deploy
-	stops   []bool // force, of each stop
-	err     error  // of Deploy and Stop
+	tasks   []job.Task
+	targets []job.TaskTarget
+	usage   []job.Usage
+	between [2]time.Time // of the last question for usage
+	stops   []bool       // force, of each stop
+	err     error        // of Deploy and Stop
 	jobs    []job.Job
 	nodes   []job.Node
 	events  []job.Event
@@ -57,6 +61,39 @@ func (f *fake) Deploy(_ context.Context, s orch.Subject, d job.Deploy) (int64, e
 		Spans: []job.Span{{State: job.New, Enter: noon, Exit: noon}, {State: job.Ready, Enter: noon}},
 	})
 	return int64(len(f.jobs)), nil
+}
+
+func (f *fake) Task(_ context.Context, s orch.Subject, t job.Task) (int64, error) {
+	if f.err != nil {
+		return 0, f.err
+	}
+	f.tasks = append(f.tasks, t)
+	f.jobs = append(f.jobs, job.Job{ID: int64(len(f.jobs) + 1), Type: job.TypeTask, State: job.Ready, Owner: s.Owner()})
+	return int64(len(f.jobs)), nil
+}
+
+func (f *fake) MayRun(_ context.Context, s orch.Subject) (func(string) bool, error) {
+	return func(task string) bool { return s.May("tasks", "run", task) }, f.err
+}
+
+func (f *fake) AddTaskTarget(_ context.Context, t *job.TaskTarget) (int64, error) {
+	added := *t
+	added.ID = int64(len(f.targets) + 1)
+	f.targets = append(f.targets, added)
+	return added.ID, nil
+}
+
+func (f *fake) TaskTargets(context.Context) ([]job.TaskTarget, error) { return f.targets, nil }
+
+func (f *fake) DeleteTaskTarget(_ context.Context, id int64) (bool, error) {
+	before := len(f.targets)
+	f.targets = slices.DeleteFunc(f.targets, func(t job.TaskTarget) bool { return t.ID == id })
+	return len(f.targets) < before, nil
+}
+
+func (f *fake) Usage(_ context.Context, first, last time.Time) ([]job.Usage, error) {
+	f.between = [2]time.Time{first, last}
+	return f.usage, nil
 }
 
 func (f *fake) Stop(ctx context.Context, id int64, force bool) (job.Counts, error) {
@@ -147,6 +184,8 @@ func authenticate(r *http.Request) (orch.Subject, error) {
 	switch r.Header.Get("X-Authentication") {
 	case "all":
 		return somebody{"*"}, nil
+	case "runner":
+		return somebody{"orchestrator:view:*", "tasks:run:facts"}, nil
 	case "viewer":
 		return somebody{"orchestrator:view:*"}, nil
 	case "other":
@@ -168,7 +207,7 @@ func newAPI(t *testing.T, change func(*orch.Config)) *api {
 	t.Helper()
 	f := &fake{}
 	cfg := orch.Config{
-		Engine: f, Jobs: f, Inventory: f, Environments: f, Authenticate: authenticate, Version: "1.0",
+		Engine: f, Jobs: f, Inventory: f, Environments: f, Tasks: library{}, TaskTargets: f, Usage: f, Authenticate: authenticate, Version: "1.0",
 		Now: func() time.Time { return noon },
 	}
 	if change != nil {

@@ -34,6 +34,10 @@ type Engine interface {
 	// Stop stops a job and answers what its nodes are in then. What has ended
 	// already stays as it is.
 	Stop(ctx context.Context, id int64, force bool) (job.Counts, error)
+	// Task starts a job of a task, as Deploy does.
+	Task(ctx context.Context, s Subject, t job.Task) (int64, error)
+	// MayRun tells of tasks whether s may run them, at least on some nodes.
+	MayRun(ctx context.Context, s Subject) (func(task string) bool, error)
 }
 
 // Jobs reads what is stored of jobs. Unknown ids are job.UnknownJob.
@@ -57,6 +61,9 @@ type Config struct {
 	Inventory    Inventory
 	Environments Environments
 	Schedules    Schedules
+	Tasks        TaskSource
+	TaskTargets  TaskTargets
+	Usage        Usage
 
 	// BaseURL begins all ids, "https://orchestrator.example.com:8143"; empty:
 	// as the request named the server.
@@ -128,9 +135,29 @@ func (a *API) Routes() []Route {
 		add(post, "/inventory", a.queryInventory, "whether the agents of some nodes are connected")
 		add(get, "/inventory/{node}", a.getInventory, "whether the agent of a node is connected")
 	}
+	a.taskRoutes(add)
 	add(get, "", a.getRoot, "what is served")
 	t = append(t, Route{get, "/orchestrator", a.guard(a.getRoot), "what is served"})
 	return t
+}
+
+// taskRoutes adds the routes of tasks.
+func (a *API) taskRoutes(add func(methods []string, path string, handle guarded, doc string)) {
+	get, post := []string{http.MethodGet, http.MethodHead}, []string{http.MethodPost}
+	if a.cfg.Tasks != nil {
+		add(post, "/command/task", a.task, "run a task on nodes")
+		add(get, "/tasks", a.listTasks, "the tasks of an environment")
+		add(get, "/tasks/{module}/{task}", a.getTask, "one task: its metadata and files")
+	}
+	if a.cfg.TaskTargets != nil {
+		add(post, "/command/task_target", a.createTaskTarget, "let others run some tasks on some nodes")
+		add(get, "/scopes/task_targets", a.listTaskTargets, "all task-targets")
+		add(get, "/scopes/task_targets/{target}", a.getTaskTarget, "one task-target")
+		add([]string{http.MethodDelete}, "/scopes/task_targets/{target}", a.deleteTaskTarget, "delete a task-target")
+	}
+	if a.cfg.Usage != nil {
+		add(get, "/usage", a.getUsage, "how many nodes there were, by day")
+	}
 }
 
 // guarded is a handler behind the gate: s may view the orchestrator.
