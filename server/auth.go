@@ -80,10 +80,14 @@ func newAuthorizer(cfg AuthConfig, logger *slog.Logger) (*authorizer, error) {
 
 // check answers nil when the request may go on.
 func (a *authorizer) check(r *http.Request) error {
+	path := r.URL.Path
+	if strings.HasPrefix(path, filesPath) && commonName(r) == "" {
+		// Modules may hold what is not for everybody: also locally.
+		return pdb.Textf(http.StatusForbidden, "Forbidden request: %s (method :%s). It needs a client certificate.", path, strings.ToLower(r.Method))
+	}
 	if r.TLS == nil {
 		return nil
 	}
-	path := r.URL.Path
 	switch {
 	case isPDB(path):
 		if err := a.in(a.all, r); err != nil {

@@ -21,9 +21,14 @@ type Handlers struct {
 	More []Router
 	// Orchestrator is /orchestrator and its companions.
 	Orchestrator []Companion
+	// Files serves the files of tasks to agents, below content.Prefix.
+	Files http.Handler
 	// Broker takes the websockets of agents, /pcp and /pcp2.
 	Broker http.Handler
 }
+
+// filesPath begins the paths of files, which are Puppet Server's.
+const filesPath = "/puppet/v3/file_content/"
 
 // Router is somebody with routes of his own.
 type Router interface{ Routes() []pdb.Route }
@@ -76,6 +81,12 @@ func Table(h Handlers) []pdb.Route {
 		for _, r := range companion.Routes() {
 			add(r.Methods, r.Path, r.Handle, r.Doc)
 		}
+	}
+	if h.Files != nil {
+		add(get, filesPath+"{path:.*}", func(w http.ResponseWriter, r *http.Request) error {
+			h.Files.ServeHTTP(w, r)
+			return nil
+		}, "files of tasks, for agents and whoever else has a certificate")
 	}
 	if h.Broker != nil {
 		for _, path := range []string{"/pcp2", "/pcp"} {

@@ -148,6 +148,8 @@ func (a *app) stages() []*stage {
 			{"broker", o.broker.Run}, {"memory of agents", a.followAgents},
 		}})
 	}
+	// What runs on nodes without an agent is ended, and cleaned up there.
+	all = append(all, &stage{services: []service{{"ssh", o.runShell}, {"usage", a.noteUsage}}})
 	return append(all, &stage{services: []service{
 		{"garbage collection", a.store.RunGC}, {"dead letter office", a.office.Run}, {"metrics", a.metrics.Run},
 	}})
@@ -261,10 +263,10 @@ func (a *app) open(ctx context.Context) error {
 func listeners(c *config.Config) (more []server.Listener) {
 	if c.Orchestrator.Listen != "" {
 		more = append(more, server.Listener{Name: "orchestrator", Listen: c.Orchestrator.Listen,
-			Paths: []string{"/orchestrator", "/inventory", "/rbac-api", "/classifier-api", "/status"}})
+			Paths: []string{"/orchestrator", "/inventory", "/rbac-api", "/classifier-api", "/status", "/puppet"}})
 	}
 	if c.PCP.Listen != "" {
-		more = append(more, server.Listener{Name: "pcp", Listen: c.PCP.Listen, Paths: []string{"/pcp", "/pcp2", "/status"}})
+		more = append(more, server.Listener{Name: "pcp", Listen: c.PCP.Listen, Paths: []string{"/pcp", "/pcp2", "/status", "/puppet"}})
 	}
 	return more
 }
@@ -352,7 +354,7 @@ func (a *app) mount(ctx context.Context) error {
 			pdb.NewQueries(pdb.QueryConfig{Engine: engine, Pretty: c.Developer.PrettyPrint}),
 			pdb.NewDLO(a.office, a.processor),
 		},
-		Orchestrator: a.orchestration.companions(), Broker: a.orchestration.handler(),
+		Orchestrator: a.orchestration.companions(), Broker: a.orchestration.handler(), Files: a.orchestration.files,
 	})
 	return nil
 }

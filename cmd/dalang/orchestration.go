@@ -38,6 +38,7 @@ type orchestration struct {
 	broker *broker.Broker  // nil: no TLS listener, so no agents
 	pxp    *pxp.Controller // of the broker
 	api    *orch.API
+	*tasking
 
 	scheduler *schedule.Scheduler
 }
@@ -64,9 +65,12 @@ func (a *app) openOrchestrator(ctx context.Context, queries *query.Engine) error
 	if err != nil {
 		return err
 	}
+	if o.tasking, err = a.newTasking(); err != nil {
+		return err
+	}
 	if o.engine, err = a.newEngine(orchestrator.ScopesConfig{
 		Querier: querier, Groups: o.groups, Environments: known, Applications: a.store,
-	}); err != nil {
+	}, o.tasking); err != nil {
 		return err
 	}
 	if o.broker == nil {
@@ -77,12 +81,16 @@ func (a *app) openOrchestrator(ctx context.Context, queries *query.Engine) error
 		}
 		o.engine.Add(o.pxp)
 	}
+	if err := o.addShell(a.cfg, o.engine, a.log); err != nil {
+		return err
+	}
 	if o.scheduler, err = a.newScheduler(o); err != nil {
 		return err
 	}
 	c := a.cfg.Orchestrator
 	cfg := orch.Config{
 		Engine: o.engine, Jobs: a.store, Schedules: o.scheduler, Authenticate: o.auth.Authenticate, Environments: stages{known, a.store},
+		Tasks: o.content, TaskTargets: a.store, Usage: a.store,
 		BaseURL: c.BaseURL, ReportURL: reportURL(a.cfg), LenientKeys: c.LenientKeys, ValidationKind: c.ValidationKind,
 		Version: buildInfo().Version, Logger: a.log,
 	}
@@ -90,6 +98,9 @@ func (a *app) openOrchestrator(ctx context.Context, queries *query.Engine) error
 		cfg.Inventory = inventory{o.broker}
 	}
 	if o.api, err = orch.New(cfg); err != nil {
+		return err
+	}
+	if o.connections, err = orch.NewConnections(o.api, a.store, o.secrets); err != nil {
 		return err
 	}
 	a.orchestration = o
@@ -114,7 +125,7 @@ func reportURL(c *config.Config) string {
 	return ""
 }
 
-func (a *app) newEngine(in orchestrator.ScopesConfig) (*orchestrator.Engine, error) {
+func (a *app) newEngine(in orchestrator.ScopesConfig, t *tasking) (*orchestrator.Engine, error) {
 	scopes, err := orchestrator.NewScopes(in)
 	if err != nil {
 		return nil, err
@@ -122,6 +133,8 @@ func (a *app) newEngine(in orchestrator.ScopesConfig) (*orchestrator.Engine, err
 	c := a.cfg.Orchestrator
 	return orchestrator.New(orchestrator.Config{
 		Database: a.store, Scopes: scopes, Compiles: c.GlobalConcurrentCompiles,
+		Tasks: c.TaskConcurrency, Connections: c.SSHWinRMConcurrency,
+		Tasking:   &orchestrator.Tasking{Source: t.content, Secrets: t.secrets, Reach: a.store, Timeout: time.Duration(c.DefaultTaskNodeTimeout)},
 		PuppetRun: pxp.PuppetRun, NodeTimeout: time.Duration(c.DefaultDeployNodeTimeout), PCPTimeout: time.Duration(c.PCPTimeout),
 		PruneAfter: time.Duration(c.JobPruneThreshold), Logger: a.log, Registerer: a.registry,
 	})
@@ -199,7 +212,7 @@ func puppetClient(c *config.Config) (*http.Client, error) {
 
 // companions are the orchestrator's routes.
 func (o *orchestration) companions() []server.Companion {
-	return []server.Companion{o.api, orch.NewRBAC(o.access, o.auth), orch.NewClassifier(o.groups, o.auth)}
+	return []server.Companion{o.api, o.connections, orch.NewRBAC(o.access, o.auth), orch.NewClassifier(o.groups, o.auth)}
 }
 
 // handler takes the agents' connections.

@@ -156,10 +156,26 @@ type Orchestrator struct {
 	// Directories whose directories are environments. Without them and without
 	// `puppetserver`, environments are known that something stored is of.
 	EnvironmentPath List `key:"environmentpath"`
+	// Directories of modules that all environments of `environmentpath` have, as
+	// Puppet's setting of this name. Tasks come from the modules of environments
+	// unless there is a `puppetserver`, which has its own.
+	BaseModulePath List `key:"basemodulepath"`
 	// Nodes that run Puppet at a time, of all jobs.
 	GlobalConcurrentCompiles int `key:"global-concurrent-compiles"`
+	// Nodes that run tasks or steps of plans at a time, of all jobs.
+	TaskConcurrency int `key:"task-concurrency"`
+	// How many of these are reached over SSH.
+	SSHWinRMConcurrency int `key:"ssh-winrm-concurrency"`
 	// How long a node's run may take, unless its job says otherwise.
 	DefaultDeployNodeTimeout Duration `key:"default-deploy-node-timeout"`
+	// How long a task may take on a node, unless its job says otherwise.
+	DefaultTaskNodeTimeout Duration `key:"default-task-node-timeout"`
+	// Files in the form of OpenSSH's known_hosts. Targets whose connection asks for
+	// `host-key-check` must be in one of them.
+	SSHKnownHosts List `key:"ssh-known-hosts"`
+	// Ask for it where a connection does not say. Without it, who can take the place
+	// of a target learns the password that it is logged in with.
+	SSHHostKeyCheck bool `key:"ssh-host-key-check"`
 	// How long a node whose turn it is waits for its agent to connect.
 	PCPTimeout Duration `key:"pcp-timeout"`
 	// How long scheduled jobs that are due wait after a start, so that agents are
@@ -335,7 +351,8 @@ func Default() Config {
 		Query: Query{MaxConcurrent: 64, Slow: Duration(5 * time.Second)},
 		Log:   Log{Format: "text", Level: "info"},
 		Orchestrator: Orchestrator{
-			GlobalConcurrentCompiles: 8, DefaultDeployNodeTimeout: Duration(time.Hour), PCPTimeout: Duration(30 * time.Second),
+			GlobalConcurrentCompiles: 8, TaskConcurrency: 250, SSHWinRMConcurrency: 100,
+			DefaultDeployNodeTimeout: Duration(time.Hour), DefaultTaskNodeTimeout: Duration(40 * time.Minute), PCPTimeout: Duration(30 * time.Second),
 			JobPruneThreshold: Duration(30 * day), ScheduleWarmup: Duration(45 * time.Second),
 		},
 		PCP:  PCP{MaxConnections: 50_000, MaxMessage: 64 << 20},

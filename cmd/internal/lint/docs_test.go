@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"dalang/orchestrator/secret"
 	"dalang/server"
 	"dalang/server/orch"
 	"dalang/server/pdb"
@@ -40,17 +41,23 @@ func routes(t *testing.T) []pdb.Route {
 		jobs         = orch.Jobs
 		environments = orch.Environments
 		schedules    = orch.Schedules
+		tasks        = orch.TaskSource
+		targets      = orch.TaskTargets
+		usage        = orch.Usage
 	)
 	api, err := orch.New(orch.Config{
 		Engine: struct{ orch.Engine }{}, Jobs: struct{ jobs }{}, Inventory: struct{ orch.Inventory }{},
-		Environments: struct{ environments }{}, Schedules: struct{ schedules }{}, Authenticate: func(*http.Request) (orch.Subject, error) { return nil, nil },
+		Environments: struct{ environments }{}, Schedules: struct{ schedules }{}, Tasks: struct{ tasks }{}, TaskTargets: struct{ targets }{},
+		Usage: struct{ usage }{}, Authenticate: func(*http.Request) (orch.Subject, error) { return nil, nil },
 	})
+	require.NoError(t, err)
+	connections, err := orch.NewConnections(api, struct{ orch.ConnectionStore }{}, &secret.Keeper{})
 	require.NoError(t, err)
 	return server.Table(server.Handlers{
 		Commands: &pdb.Commands{}, Admin: &pdb.Admin{}, Meta: &pdb.Meta{}, Status: &pdb.Status{}, Metrics: &pdb.Metrics{},
 		More:         []server.Router{pdb.NewQueries(pdb.QueryConfig{}), pdb.NewDLO(nil, nil)},
-		Orchestrator: []server.Companion{api, orch.NewRBAC(nil, nil), orch.NewClassifier(nil, nil)},
-		Broker:       http.NotFoundHandler(),
+		Orchestrator: []server.Companion{api, connections, orch.NewRBAC(nil, nil), orch.NewClassifier(nil, nil)},
+		Broker:       http.NotFoundHandler(), Files: http.NotFoundHandler(),
 	})
 }
 

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"dalang/cmd/internal/config"
+	"dalang/orchestrator"
+	"dalang/orchestrator/agentless"
+	"dalang/orchestrator/content"
+	"dalang/orchestrator/job"
+	"dalang/orchestrator/secret"
+	"dalang/orchestrator/ssh"
+	"dalang/orchestrator/task"
+	"dalang/server/orch"
+)
+
+// tasking is what tasks and plans need: where they come from, and how nodes
+// without an agent are reached.
+type tasking struct {
+	content     content.Source
+	files       http.Handler // nil: agents get files from a Puppet Server
+	secrets     *secret.Keeper
+	shell       *agentless.Transport
+	connections *orch.Connections
+}
+
+// newTasking asks nobody and reads nothing but the key.
+func (a *app) newTasking() (*tasking, error) {
+	t, c := &tasking{content: nowhere{}}, a.cfg.Orchestrator
+	var err error
+	if t.secrets, err = secret.Open(a.cfg.Dalang.Data); err != nil {
+		return nil, err
+	}
+	switch {
+	case c.PuppetServer != "":
+		client, err := puppetClient(a.cfg)
+		if err != nil {
+			return nil, err
+		}
+		t.content = content.NewServer(c.PuppetServer, client)
+	case len(c.EnvironmentPath) > 0:
+		d := content.NewDirectory(content.DirectoryConfig{Path: c.EnvironmentPath, BaseModulePath: c.BaseModulePath, Logger: a.log})
+		t.content, t.files = d, d
+	}
+	return t, nil
+}
+
+// addShell adds the transport of nodes that are reached over SSH.
+func (t *tasking) addShell(c *config.Config, engine *orchestrator.Engine, log *slog.Logger) (err error) {
+	t.shell, err = ssh.NewTransport(ssh.TransportConfig{
+		Config: ssh.Config{KnownHosts: c.Orchestrator.SSHKnownHosts},
+		Target: func(ctx context.Context, id int64, certname string) (ssh.Target, error) {
+			how, err := engine.Connection(ctx, id, certname)
+			return sshTarget(how, c.Orchestrator.SSHHostKeyCheck), err
+		},
+		Open: t.content.Open, Sink: engine, Logger: log,
+	})
+	if err == nil {
+		engine.Add(t.shell)
+	}
+	return err
+}
+
+// sshTarget is a connection as package ssh knows it.
+func sshTarget(c job.Connection, check bool) ssh.Target {
+	if c.HostKeyCheck != nil {
+		check = *c.HostKeyCheck
+	}
+	return ssh.Target{
+		Host: c.Hostname, Port: c.Port, User: c.User, Password: c.Password, PrivateKey: c.PrivateKey,
+		RunAs: c.RunAs, RunAsCommand: c.RunAsCommand, SudoPassword: c.SudoPassword,
+		ConnectTimeout: time.Duration(c.ConnectTimeout) * time.Second, HostKeyCheck: check, TTY: c.TTY, TmpDir: c.TmpDir, Interpreters: c.Interpreters,
+	}
+}
+
+// runShell ends what runs over SSH when ctx ends.
+func (t *tasking) runShell(ctx context.Context) error {
+	<-ctx.Done()
+	t.shell.Close()
+	return nil
+}
+
+// noteUsage keeps how many nodes there are: now, and whenever an hour begins.
+func (a *app) noteUsage(ctx context.Context) error {
+	for {
+		now := time.Now()
+		if err := a.store.NoteUsage(ctx, now); err != nil && ctx.Err() == nil {
+			a.log.Error("noting the usage failed", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(now.Truncate(time.Hour).Add(time.Hour).Sub(now)):
+		}
+	}
+}
+
+// nowhere is where tasks come from when nobody said.
+type nowhere struct{}
+
+var errNowhere = errors.New("this server does not know where tasks and plans are: neither orchestrator.puppetserver nor orchestrator.environmentpath is set")
+
+func (nowhere) Tasks(context.Context, string) ([]content.Entry, string, error) {
+	return nil, "", job.Unavailable(errNowhere)
+}
+
+func (nowhere) Task(context.Context, string, string) (*task.Task, error) {
+	return nil, job.Unavailable(errNowhere)
+}
+
+func (nowhere) Plans(context.Context, string) ([]content.Entry, error) {
+	return nil, job.Unavailable(errNowhere)
+}
+
+func (nowhere) Plan(context.Context, string, string) (*content.Plan, error) {
+	return nil, job.Unavailable(errNowhere)
+}
+
+func (nowhere) Open(context.Context, task.File) (io.ReadCloser, error) { return nil, errNowhere }
