@@ -82,13 +82,13 @@ func (o *object) taskScope() job.Scope {
 	case s.Empty():
 		o.wrong("scope", "an object with exactly one key", "empty")
 	case s.Application != "" || s.WholeEnvironment:
-		o.wrong("scope", "an object with nodes, query or node_group", "one with "+strings.Join(scope.given("application", "whole_environment"), ", "))
+		o.wrong("scope", "an object with nodes, query or node_group", "one with "+strings.Join(scope.present("application", "whole_environment"), ", "))
 	}
 	return s
 }
 
-// given are those of some keys that are there.
-func (o *object) given(keys ...string) (list []string) {
+// present are those of some keys that are there.
+func (o *object) present(keys ...string) (list []string) {
 	for _, key := range keys {
 		if o.has(key) {
 			list = append(list, key)
