@@ -27,6 +27,7 @@ type node struct {
 	Dir      string
 	PuppetDB string // plain URL of the server
 	Broker   string // wss URL of the server
+	Files    string // https URL of the server, for files of tasks
 	Data     string // of the agent
 	Cert     string
 	Key      string
@@ -42,7 +43,7 @@ type node struct {
 // newNode makes a node of the world; change may say how it behaves.
 func (w *world) newNode(t *testing.T, certname string, change func(*node)) *node {
 	t.Helper()
-	n := &node{Certname: certname, Dir: t.TempDir(), PuppetDB: w.URL(""), Broker: "wss://" + w.pcp + "/pcp2/", Status: "changed", CA: w.ca.Path("ca.pem")}
+	n := &node{Certname: certname, Dir: t.TempDir(), PuppetDB: w.URL(""), Broker: "wss://" + w.pcp + "/pcp2/", Files: "https://" + w.pcp, Status: "changed", CA: w.ca.Path("ca.pem")}
 	n.Cert, n.Key = w.ca.Issue(t, certname)
 	n.Data = filepath.Join(n.Dir, "agent")
 	if change != nil {
@@ -75,7 +76,7 @@ func (n *node) runs(t *testing.T) []string {
 func (n *node) agentFlags() []string {
 	var flags []string
 	for _, pair := range []string{"brokers=" + n.Broker, "data=" + n.Data, "puppet=" + n.file("puppet"),
-		"ssl-cert=" + n.Cert, "ssl-key=" + n.Key, "ssl-ca-cert=" + n.CA, "primary-uris=https://127.0.0.1:1"} {
+		"ssl-cert=" + n.Cert, "ssl-key=" + n.Key, "ssl-ca-cert=" + n.CA, "primary-uris=" + n.Files} {
 		flags = append(flags, "--set", pair)
 	}
 	return flags
