@@ -119,6 +119,7 @@ func (p *puppetRun) locate(ctx context.Context, dir string) error {
 func (p *puppetRun) do(ctx context.Context, dir string) puppetResult {
 	for deadline := time.Now().Add(p.wait); ; {
 		before := stampOf(p.report)
+		inWay := held(p.lock) // it may be gone when we look again
 		exit, out, err := p.exec(ctx, dir, p.args)
 		if err != nil {
 			return puppetError(noExit, failedToStart, "Failed to start Puppet agent: %v", err)
@@ -141,7 +142,7 @@ func (p *puppetRun) do(ctx context.Context, dir string) puppetResult {
 			return puppetError(exit, agentDisabled, "Puppet agent is disabled")
 		}
 		// Ours did not take place. If another one was in its way, try again.
-		skipped := held(p.lock) || rep != nil || bytes.Contains(out, []byte("already in progress"))
+		skipped := inWay || held(p.lock) || rep != nil || bytes.Contains(out, []byte("already in progress"))
 		if !skipped {
 			return puppetError(exit, noReport, "The Puppet run failed in an unexpected way: %s", lastWords(out))
 		}
