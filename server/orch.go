@@ -59,8 +59,9 @@ func orchestratorProblem(r *http.Request, err error) *pdb.Problem {
 		}
 		return p
 	}
-	p := plainProblem(r, err)
-	p.Shape, p.Kind, p.Err, p.Details = pdb.Details, job.Prefix+"unknown-error", err, map[string]any{}
+	plain := *plainProblem(r, err) // which may be err itself, and others' too
+	p := &plain
+	p.Shape, p.Kind, p.Details = pdb.Details, job.Prefix+"unknown-error", map[string]any{}
 	switch p.Status {
 	case http.StatusNotFound:
 		p.Kind, p.Message, p.Err = job.Prefix+"not-found", "There is no "+shownPath(r.URL.Path), nil

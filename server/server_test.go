@@ -57,6 +57,11 @@ func TestMaintenance(t *testing.T) {
 	require.Equal(t, "PuppetDB is currently down. Try again later.", text(t, res))
 	require.Empty(t, res.Header.Get("Content-Type"))
 	require.Equal(t, 503, b.do("POST", facts, "{}").StatusCode)
+	for range 2 { // a problem that is shared stays as it is
+		res = b.do("GET", "/orchestrator/v1/jobs", "")
+		require.Equal(t, 503, res.StatusCode)
+		require.Equal(t, `{"kind":"puppetlabs.orchestrator/unknown-error","msg":"The orchestrator is starting. Try again later.","details":{}}`+"\n", text(t, res))
+	}
 	res = b.do("GET", "/status/v1/simple", "")
 	require.Equal(t, 503, res.StatusCode)
 	require.Equal(t, "starting", text(t, res))
