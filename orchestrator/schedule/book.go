@@ -221,7 +221,11 @@ func (s *Scheduler) audit(ctx context.Context, what string, who Subject, e *Entr
 	if err := by.own(who.Owner()); err != nil {
 		by.OwnerLogin = "?"
 	}
-	s.log.LogAttrs(ctx, slog.LevelInfo, what, slog.Int64("schedule_id", e.ID), slog.String("by", by.OwnerLogin), slog.String("owner", e.OwnerLogin),
+	attrs := []slog.Attr{slog.Int64("schedule_id", e.ID), slog.String("by", by.OwnerLogin), slog.String("owner", e.OwnerLogin),
 		slog.String("type", string(e.Type)), slog.String("name", e.Name), slog.String("environment", e.Environment),
-		slog.Time("start", e.Grid.Start), slog.Duration("interval", e.Grid.Interval), slog.Time("next", e.Next))
+		slog.Time("start", e.Grid.Start), slog.Duration("interval", e.Grid.Interval)}
+	if !e.Next.IsZero() {
+		attrs = append(attrs, slog.Time("next", e.Next))
+	}
+	s.log.LogAttrs(ctx, slog.LevelInfo, what, attrs...)
 }
