@@ -182,6 +182,12 @@ func checkTask(found *task.Task, t *job.Task) (*task.Arguments, error) {
 	if t.Noop && !found.Metadata.SupportsNoop {
 		return nil, job.Invalid("noop", "The task %s does not support noop: it would change things", t.Task)
 	}
+	for _, name := range t.Secrets {
+		if _, given := arguments.Values[name]; given && !slices.Contains(arguments.Sensitive, name) {
+			arguments.Sensitive = append(arguments.Sensitive, name)
+		}
+	}
+	slices.Sort(arguments.Sensitive)
 	return arguments, nil
 }
 

@@ -118,6 +118,23 @@ func TestTask(t *testing.T) {
 	})
 }
 
+// TestTaskSecrets: what a plan knows to be secret is, whatever the task says.
+func TestTaskSecrets(t *testing.T) {
+	inWorld(t, "a", func(t *testing.T, w *world) {
+		l := w.start(nil)
+		defer l.stop()
+		command := sql("a", `{"sql":"SELECT hush"}`)
+		command.Secrets = []string{"sql", "password"}
+		id := l.run(command)
+		pass(2 * time.Minute)
+		j, err := w.store.Job(t.Context(), id)
+		require.NoError(t, err)
+		require.Contains(t, string(j.Options), `"params":{},"sensitive":["sql"]`)
+		require.Contains(t, string(w.agents["a"].asked[0].Params), "SELECT hush")
+		require.False(t, w.onDisk("SELECT hush"))
+	})
+}
+
 func TestTaskErrors(t *testing.T) {
 	inWorld(t, "a b", func(t *testing.T, w *world) {
 		l := w.start(nil)

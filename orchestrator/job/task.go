@@ -14,6 +14,7 @@ type Task struct {
 	Environment string
 	Task        string
 	Params      json.RawMessage `json:"-"` // an object
+	Secrets     []string        // names of Params that are secrets whatever the task says of them
 	Scope       Scope
 	Targets     []Target `json:"-"` // of the scope's nodes, those that are reached so; the others as usual
 	Noop        bool

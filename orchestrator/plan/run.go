@@ -24,7 +24,8 @@ type Action struct {
 	Description string
 	Params      map[string]any    // of a task; secrets in clear
 	Secrets     []string          // names of those of Params that hold one
-	Arguments   []string          // of a script
+	Arguments   []string          // of a script; secrets in clear
+	Shown       []string          // Arguments without secrets
 	Env         map[string]string // of a command or a script
 	Destination string            // of an upload or a download
 	Noop        bool
@@ -240,7 +241,7 @@ func (r *running) action(s *step, fields map[string]any) (*Action, error) {
 	}
 	for _, v := range arguments {
 		plain, _ := reveal(v)
-		a.Arguments = append(a.Arguments, text(plain))
+		a.Arguments, a.Shown = append(a.Arguments, text(plain)), append(a.Shown, text(v))
 	}
 	params, _ := fields["parameters"].(map[string]any)
 	a.Params = map[string]any{}
