@@ -185,6 +185,7 @@ func layers() map[string][]string {
 		"orchestrator":           {"orchestrator/...", "store/query", "store/query/...", "wireformat"},
 		"orchestrator/...":       {"orchestrator/...", "wireformat"},
 		"orchestrator/job":       nil,
+		"orchestrator/planjob":   {"orchestrator", "orchestrator/..."}, // above the engine
 		"store":                  {"store/...", "commands/outcome", "orchestrator/job", "orchestrator/rbac", "orchestrator/classifier", "orchestrator/schedule", "wireformat"},
 		"store/dialect":          {"store/migrations", "store/query/sqlfunc"},
 		"store/migrations":       nil,
