@@ -302,10 +302,13 @@ func TestPresence(t *testing.T) {
 // TestQuery: runs of the server's last life.
 func TestQuery(t *testing.T) {
 	for name, c := range map[string]struct{ answer, told string }{
-		"ended well":   {`"status":"success","exitcode":0,"stdout":` + quoted(changed), "result a finished"},
-		"ended badly":  {`"status":"failure","exitcode":1,"stdout":"","stderr":"ruby: not found"`, "result a errored"},
-		"runs":         {`"status":"running"`, "provisional a"},
-		"never seen":   {`"status":"unknown"`, "error a: the agent does not know the transaction"},
+		"ended well":  {`"status":"success","exitcode":0,"stdout":` + quoted(changed), "result a finished"},
+		"ended badly": {`"status":"failure","exitcode":1,"stdout":"","stderr":"ruby: not found"`, "result a errored"},
+		"runs":        {`"status":"running"`, "provisional a"},
+		"never seen":  {`"status":"unknown"`, "error a: the agent does not know the transaction"},
+		// Upstream's agent gives a reason where a run's output would be.
+		"never seen upstream": {`"status":"unknown","stdout":` + quoted(`{"_error":{"kind":"puppetlabs.pxp-agent/execution-error","details":{},"msg":"found no results directory"}}`),
+			"error a: the agent does not know the transaction"},
 		"no object":    {`"status":{}`, ""},
 		"other status": {`"status":"resting"`, ""},
 	} {
