@@ -64,6 +64,8 @@ type Config struct {
 	Tasks        TaskSource
 	TaskTargets  TaskTargets
 	Usage        Usage
+	Plans        Plans // with PlanJobs
+	PlanJobs     PlanJobs
 
 	// BaseURL begins all ids, "https://orchestrator.example.com:8143"; empty:
 	// as the request named the server.
@@ -136,6 +138,7 @@ func (a *API) Routes() []Route {
 		add(get, "/inventory/{node}", a.getInventory, "whether the agent of a node is connected")
 	}
 	a.taskRoutes(add)
+	a.planRoutes(add)
 	add(get, "", a.getRoot, "what is served")
 	t = append(t, Route{get, "/orchestrator", a.guard(a.getRoot), "what is served"})
 	return t
