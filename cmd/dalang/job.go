@@ -43,9 +43,9 @@ func sleep(ctx context.Context, d time.Duration) {
 func (c *jobCLI) command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "job",
-		Short: "Run Puppet on nodes, and look at such jobs",
-		Long: `Run Puppet on nodes, now, and look at such jobs: what the orchestrator of the
-running server does.
+		Short: "Run Puppet on nodes, and look at jobs",
+		Long: `Run Puppet on nodes, now, and look at jobs, also those of tasks and plans: what
+the orchestrator of the running server does.
 
 Asks the server that --server or DALANG_SERVER names, else the one of
 ~/.puppetlabs/client-tools/puppetdb.conf,

@@ -53,7 +53,9 @@ type nodeInfo struct {
 	Finished  *time.Time `json:"finish_timestamp"`
 	Duration  *float64   `json:"duration"`
 	Message   string     `json:"message"`
-	Details   struct {
+	// Result is what a task or a step of a plan answered, or why it could not.
+	Result  json.RawMessage `json:"result,omitempty"`
+	Details struct {
 		ReportURL string           `json:"report-url"`
 		Metrics   map[string]int64 `json:"metrics"`
 		Detail    struct {
@@ -69,13 +71,31 @@ type eventInfo struct {
 	Timestamp time.Time `json:"timestamp"`
 	Message   string    `json:"message"`
 	Details   struct {
-		Node   string `json:"node"`
-		Detail struct {
-			Msg     string           `json:"msg"`
-			Noop    bool             `json:"noop"`
-			Metrics map[string]int64 `json:"metrics"`
-		} `json:"detail"`
+		Node   string      `json:"node"`
+		Detail eventDetail `json:"detail"`
 	} `json:"details"`
+}
+
+// eventDetail is what an event tells of a node: of a deploy numbers, of a task
+// its result, which may have any keys.
+type eventDetail struct {
+	Msg     string
+	Noop    bool
+	Metrics map[string]int64
+	raw     json.RawMessage
+}
+
+// UnmarshalJSON takes of an object what it knows, and the rest as it is.
+func (d *eventDetail) UnmarshalJSON(text []byte) error {
+	d.raw = append(json.RawMessage(nil), text...)
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(text, &fields) != nil {
+		return nil // anything else says nothing
+	}
+	for key, into := range map[string]any{"msg": &d.Msg, "noop": &d.Noop, "metrics": &d.Metrics} {
+		_ = json.Unmarshal(fields[key], into) // of another type: a task's own key
+	}
+	return nil
 }
 
 // jobAPI is a server's orchestrator.

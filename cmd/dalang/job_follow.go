@@ -70,7 +70,7 @@ func (c *jobCLI) follow(ctx context.Context, a *jobAPI, name string, s *screen) 
 	if err != nil {
 		return err
 	}
-	nodes, err := f.nodesAtTheEnd(ctx)
+	nodes, err := f.nodesAtTheEnd(ctx, j)
 	if err != nil {
 		return err
 	}
@@ -210,7 +210,7 @@ func (f *follower) answered(ctx context.Context, answer string, goesOn error) (a
 }
 
 // nodesAtTheEnd are the nodes when their reports have come, or are not coming.
-func (f *follower) nodesAtTheEnd(ctx context.Context) ([]nodeInfo, error) {
+func (f *follower) nodesAtTheEnd(ctx context.Context, j *jobInfo) ([]nodeInfo, error) {
 	for look := 1; ; look++ {
 		nodes, err := f.api.nodes(ctx, f.name, nil)
 		if err != nil {
@@ -220,7 +220,7 @@ func (f *follower) nodesAtTheEnd(ctx context.Context) ([]nodeInfo, error) {
 		for _, n := range nodes {
 			missing = missing || n.Details.ReportURL == "" && (n.State == "finished" || n.State == "failed")
 		}
-		if !missing || look == reportLooks {
+		if !missing || look == reportLooks || j.Type != deployType {
 			return nodes, nil
 		}
 		f.pause(ctx, lookSoon)

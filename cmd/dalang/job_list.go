@@ -110,6 +110,9 @@ func (c *jobCLI) showCommand() *cobra.Command {
 				if err := printJob(cmd.OutOrStdout(), j); err != nil {
 					return err
 				}
+				if j.Type != deployType {
+					return resultTable(nodes).print(cmd.OutOrStdout(), width(cmd.OutOrStdout()))
+				}
 				return nodeTable(nodes, nil, false).print(cmd.OutOrStdout(), width(cmd.OutOrStdout()))
 			})
 		},
@@ -156,7 +159,7 @@ func (c *jobCLI) nodesCommand() *cobra.Command {
 	var output, state string
 	cmd := &cobra.Command{
 		Use:               "nodes JOB",
-		Short:             "List the nodes of a job, with links to their reports",
+		Short:             "List the nodes of a job, with links to their reports, or all that a task wrote",
 		Args:              oneJob,
 		ValidArgsFunction: c.completeJob,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -174,6 +177,13 @@ func (c *jobCLI) nodesCommand() *cobra.Command {
 				nodes, err := a.nodes(ctx, args[0], query)
 				if err != nil {
 					return err
+				}
+				j, err := a.job(ctx, args[0])
+				if err != nil {
+					return err
+				}
+				if j.Type != deployType {
+					return printResults(cmd.OutOrStdout(), nodes)
 				}
 				return nodeTable(nodes, nil, true).print(cmd.OutOrStdout(), 0) // links must stay whole
 			})

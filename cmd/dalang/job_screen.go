@@ -20,8 +20,9 @@ type screen struct {
 	now         func() time.Time
 
 	begun bool
-	width int  // of names
-	shown bool // the totals are the line under the cursor
+	kind  string // the job's type
+	width int    // of names
+	shown bool   // the totals are the line under the cursor
 	noop  map[string]bool
 }
 
@@ -46,6 +47,7 @@ func (s *screen) clear() {
 
 // begin shows what the job is.
 func (s *screen) begin(j *jobInfo) {
+	s.kind = j.Type
 	if s.json || s.begun {
 		return
 	}
@@ -54,7 +56,7 @@ func (s *screen) begin(j *jobInfo) {
 	if j.Environment.Name != "" {
 		where = " in " + oneLine(j.Environment.Name)
 	}
-	s.printf("Job %s: Puppet on %s%s.\n", oneLine(j.Name), counted(j.NodeCount, "node"), where)
+	s.printf("Job %s: %s on %s%s.\n", oneLine(j.Name), j.what(), counted(j.NodeCount, "node"), where)
 }
 
 // event shows what happened to a node.
@@ -76,6 +78,8 @@ func (s *screen) event(e *eventInfo) {
 	what := ""
 	switch {
 	case e.Type == "node_running":
+	case s.kind != deployType && (word == "finished" || word == "failed"):
+		what = brief(e.Details.Detail.raw)
 	case e.Details.Detail.Metrics != nil:
 		what = changes(e.Details.Detail.Metrics, e.Details.Detail.Noop)
 	case e.Details.Detail.Msg != "":
@@ -162,7 +166,7 @@ func (s *screen) end(j *jobInfo, nodes []nodeInfo) error {
 		}{j, nodes})
 	}
 	s.printf("\n")
-	if err := nodeTable(nodes, s.noop, false).print(s.out, width(s.out)); err != nil {
+	if err := s.results(j, nodes); err != nil {
 		return err
 	}
 	took := ""
@@ -171,6 +175,17 @@ func (s *screen) end(j *jobInfo, nodes []nodeInfo) error {
 	}
 	_, err := fmt.Fprintf(s.out, "\nJob %s %s%s: %s.\n", oneLine(j.Name), oneLine(j.State), took, states(j.NodeStates))
 	return err
+}
+
+// results shows the nodes: a table, or, of a task on a few, all that it wrote.
+func (s *screen) results(j *jobInfo, nodes []nodeInfo) error {
+	switch {
+	case j.Type == deployType:
+		return nodeTable(nodes, s.noop, false).print(s.out, width(s.out))
+	case len(nodes) > manyResults:
+		return resultTable(nodes).print(s.out, width(s.out))
+	}
+	return printResults(s.out, nodes)
 }
 
 // nodeTable is the nodes of a job; noop tells which only looked.

@@ -45,13 +45,19 @@ func (w *world) connected(t *testing.T, want int) {
 // cli runs `dalang job` as the operator and answers what it prints and its status.
 func (w *world) cli(t *testing.T, args ...string) (string, int) {
 	t.Helper()
+	return w.program(t, append([]string{"job"}, args...)...)
+}
+
+// program runs a client of the program as the operator.
+func (w *world) program(t *testing.T, args ...string) (string, int) {
+	t.Helper()
 	cert, key := w.ca.Path(operator+".pem"), w.ca.Path(operator+".key")
-	cmd := exec.CommandContext(t.Context(), binary(t), append(append([]string{"job"}, args...),
+	cmd := exec.CommandContext(t.Context(), binary(t), append(args,
 		"--server", "https://"+w.api, "--cert", cert, "--key", key, "--ca", w.ca.Path("ca.pem"))...)
 	cmd.Env = []string{"HOME=" + t.TempDir(), "TZ=UTC", "PATH=" + os.Getenv("PATH")}
 	out, err := cmd.CombinedOutput()
 	require.NotNil(t, cmd.ProcessState, "%v", err)
-	t.Logf("dalang job %s: status %d\n%s", strings.Join(args, " "), cmd.ProcessState.ExitCode(), out)
+	t.Logf("dalang %s: status %d\n%s", strings.Join(args, " "), cmd.ProcessState.ExitCode(), out)
 	return string(out), cmd.ProcessState.ExitCode()
 }
 

@@ -132,6 +132,15 @@ func TestTasks(t *testing.T) {
 	require.Equal(t, "before\n", nodes["one.example.com"].Result["_output"])
 	require.Equal(t, "puppetlabs.tasks/task-error", nodes["one.example.com"].Result["_error"].(map[string]any)["kind"])
 
+	out, status := w.program(t, "task", "run", "demo::greet", "name=7", "often=3", "--nodes", "one.example.com,two.example.com")
+	require.Equal(t, 0, status)
+	require.Regexp(t, `(?m)^Job \d+: task demo::greet on 2 nodes in production\.$`, out)
+	require.Regexp(t, `(?m)^\d\d:\d\d:\d\d  two\.example\.com  finished  \{"greeting":"hello 7","often":3,"task":"demo::greet","token_length":0\}$`, out)
+	require.Regexp(t, `(?m)^one\.example\.com  finished  [\d.]+m?s\n  \{\n    "greeting": "hello 7",$`, out)
+	out, status = w.program(t, "task", "run", "demo::fail", "--nodes", "one.example.com")
+	require.Equal(t, 3, status)
+	require.Regexp(t, `(?m)^one\.example\.com  failed  [\d.]+m?s\n  before\n  The task failed with exit code 3$`, out)
+
 	w.taskRefusals(t)
 	w.taskLists(t)
 	w.taskFiles(t)
