@@ -19,7 +19,7 @@ func (j *jobInfo) what() string {
 	var options struct{ Task, Command string }
 	_ = json.Unmarshal(j.Options, &options) // what cannot be read is left out
 	switch j.Type {
-	case deployType:
+	case deployType, "":
 		return "Puppet"
 	case "task", "plan_task":
 		return "task " + orDash(options.Task)
