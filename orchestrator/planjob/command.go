@@ -32,6 +32,9 @@ type Request struct {
 	// for none, and Firing its firing.
 	ScheduledJob string
 	Firing       int64
+	// Sensitive are the names of params that Register must not show; their
+	// values need not be in Params.
+	Sensitive []string
 }
 
 // options is what a plan job shows of what was asked for: no secrets.
@@ -49,13 +52,17 @@ type options struct {
 func newJob(who orchestrator.Subject, r *Request, sensitive []string) (*job.PlanJob, error) {
 	o := options{Description: r.Description, Plan: r.Plan, Parameters: map[string]any{}, Sensitive: []string{}, Environment: r.Environment}
 	for name, v := range r.Params {
-		if slices.Contains(sensitive, name) {
+		switch {
+		case slices.Contains(r.Sensitive, name): // below
+		case slices.Contains(sensitive, name):
 			o.Sensitive = append(o.Sensitive, name)
-		} else {
+		default:
 			o.Parameters[name] = v
 		}
 	}
+	o.Sensitive = append(o.Sensitive, r.Sensitive...)
 	slices.Sort(o.Sensitive)
+	o.Sensitive = slices.Compact(o.Sensitive)
 	if r.ScheduledJob != "" {
 		o.ScheduledJob = &r.ScheduledJob
 	}

@@ -304,7 +304,7 @@ func TestServerEnds(t *testing.T) {
 func TestRegistered(t *testing.T) {
 	w := newWorld(t, plans()).start(nil)
 	who := somebody{}
-	id, err := w.Register(t.Context(), who, planjob.Request{Plan: "mine::own", Description: "d", Params: params(t, `{"a":1}`)})
+	id, err := w.Register(t.Context(), who, planjob.Request{Plan: "mine::own", Description: "d", Params: params(t, `{"a":1,"key":"s3cr3t"}`), Sensitive: []string{"password", "key", "key"}})
 	require.NoError(t, err)
 	step, err := w.Service.Task(t.Context(), who, job.Task{Task: "facts", PlanJob: id, Scope: job.Scope{Nodes: []string{"a"}}})
 	require.NoError(t, err)
@@ -313,6 +313,7 @@ func TestRegistered(t *testing.T) {
 	p := w.ended(id)
 	require.Equal(t, job.PlanFailure, p.State)
 	require.Equal(t, fmt.Sprintf("task_start {\"job-id\":\"%d\"}\nplan_failed {\"plan-id\":\"%d\",\"result\":{\"msg\":\"x\"}}", step, id), w.events(id))
+	require.Contains(t, string(p.Options), `"parameters":{"a":1},"sensitive":["key","password"]`)
 	require.ErrorIs(t, w.Finish(t.Context(), who, id, job.PlanSuccess, nil), job.PlanFinished(0))
 	require.ErrorIs(t, w.Finish(t.Context(), who, 999, job.PlanSuccess, nil), job.UnknownPlanJob(0))
 	_, err = w.Service.Task(t.Context(), who, job.Task{PlanJob: 999})

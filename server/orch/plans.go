@@ -217,6 +217,9 @@ func (a *API) stopPlan(w http.ResponseWriter, r *http.Request, s Subject) error 
 	return accepted(w, id)
 }
 
+// maxSensitive bounds the names of secret params that a client tells.
+const maxSensitive = 1000
+
 // planStart answers POST /command/plan_start, which Bolt sends.
 func (a *API) planStart(w http.ResponseWriter, r *http.Request, s Subject) error {
 	body, err := a.readBody(w, r)
@@ -226,6 +229,7 @@ func (a *API) planStart(w http.ResponseWriter, r *http.Request, s Subject) error
 	request := planjob.Request{Plan: body.must("plan_name", "the name of a plan"), Environment: body.environmentName(), Description: body.description(),
 		Userdata: body.data("userdata", maxUserdata)}
 	body.planParams(&request)
+	request.Sensitive, _ = body.names("sensitive", maxSensitive)
 	if body.err == nil && strings.TrimSpace(request.Plan) == "" {
 		body.wrong("plan_name", "the name of a plan", quoted(request.Plan))
 	}

@@ -280,6 +280,7 @@ func TestPlanCommandsRefused(t *testing.T) {
 		{stopPlanPath, `{"plan_job":[1]}`, "plan_job", "the name of a plan job: a string of digits", "an array"},
 		{stopPlanPath, `{"plan_job":"1234","force":true}`, "force", "one of plan_job", "an unknown key"},
 		{"/orchestrator/v1/command/plan_start", `{}`, "plan_name", "the name of a plan", "missing"},
+		{"/orchestrator/v1/command/plan_start", `{"plan_name":"a","sensitive":"b"}`, "sensitive", "an array of", "a string"},
 		{"/orchestrator/v1/command/plan_start", `{"plan_name":" "}`, "plan_name", "the name of a plan", `" "`},
 		{"/orchestrator/v1/command/plan_task", `{"task":"facts","params":{},"scope":{"nodes":["a"]}}`, "plan_job", "the name of a plan job", "nothing"},
 		{"/orchestrator/v1/command/plan_task", `{"plan_job":"7","params":{},"scope":{"nodes":["a"]}}`, "task", "the name of a task", "missing"},
@@ -320,11 +321,12 @@ func TestStopPlan(t *testing.T) {
 // TestForeignPlans: what Bolt sends with its pcp transport.
 func TestForeignPlans(t *testing.T) {
 	a, s := planAPI(t)
-	status, text, _ := a.ask(t, http.MethodPost, "/orchestrator/v1/command/plan_start", `{"plan_name":"mine::own","description":null,"params":{"a":1}}`)
+	status, text, _ := a.ask(t, http.MethodPost, "/orchestrator/v1/command/plan_start", `{"plan_name":"mine::own","description":null,"params":{"a":1},"sensitive":["password"]}`)
 	require.Equal(t, http.StatusAccepted, status, "%s", text)
 	require.Equal(t, clientPlanName{"7"}, strict[clientPlanName](t, text))
 	require.Equal(t, "mine::own", s.registered[0].Plan)
 	require.Equal(t, map[string]any{"a": json.Number("1")}, s.registered[0].Params)
+	require.Equal(t, []string{"password"}, s.registered[0].Sensitive, "Bolt names the params that it leaves out")
 
 	const body = `{"task":"facts","environment":"production","noop":null,"params":{},"scope":{"nodes":["a"]},"plan_job":"7"}`
 	status, text, _ = a.ask(t, http.MethodPost, "/orchestrator/v1/command/plan_task", body)
