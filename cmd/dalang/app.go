@@ -139,6 +139,8 @@ func (a *app) stages() []*stage {
 		{services: []service{{"processor", a.processor.Run}}},
 		// Schedules fire no more; what is being started is, or waits for the next life.
 		{services: []service{{"scheduler", o.scheduler.Run}}},
+		// Plans are interrupted; the jobs that they made go on.
+		{services: []service{{"plans", o.plans.Run}}},
 		// The engine takes note of the last reports and starts no more nodes.
 		{services: []service{{"orchestrator", o.engine.Run}}},
 	}

@@ -19,6 +19,7 @@ import (
 	"dalang/orchestrator/environments"
 	"dalang/orchestrator/job"
 	"dalang/orchestrator/pcp"
+	"dalang/orchestrator/planjob"
 	"dalang/orchestrator/pxp"
 	"dalang/orchestrator/rbac"
 	"dalang/orchestrator/schedule"
@@ -40,6 +41,7 @@ type orchestration struct {
 	api    *orch.API
 	*tasking
 
+	plans     *planjob.Service
 	scheduler *schedule.Scheduler
 }
 
@@ -68,9 +70,8 @@ func (a *app) openOrchestrator(ctx context.Context, queries *query.Engine) error
 	if o.tasking, err = a.newTasking(); err != nil {
 		return err
 	}
-	if o.engine, err = a.newEngine(orchestrator.ScopesConfig{
-		Querier: querier, Groups: o.groups, Environments: known, Applications: a.store,
-	}, o.tasking); err != nil {
+	scopes := orchestrator.ScopesConfig{Querier: querier, Groups: o.groups, Environments: known, Applications: a.store}
+	if o.engine, err = a.newEngine(scopes, o.tasking); err != nil {
 		return err
 	}
 	if o.broker == nil {
@@ -84,13 +85,16 @@ func (a *app) openOrchestrator(ctx context.Context, queries *query.Engine) error
 	if err := o.addShell(a.cfg, o.engine, a.log); err != nil {
 		return err
 	}
+	if o.plans, err = a.newPlans(o, scopes); err != nil {
+		return err
+	}
 	if o.scheduler, err = a.newScheduler(o); err != nil {
 		return err
 	}
 	c := a.cfg.Orchestrator
 	cfg := orch.Config{
 		Engine: o.engine, Jobs: a.store, Schedules: o.scheduler, Authenticate: o.auth.Authenticate, Environments: stages{known, a.store},
-		Tasks: o.content, TaskTargets: a.store, Usage: a.store,
+		Tasks: o.content, TaskTargets: a.store, Usage: a.store, Plans: o.plans, PlanJobs: a.store,
 		BaseURL: c.BaseURL, ReportURL: reportURL(a.cfg), LenientKeys: c.LenientKeys, ValidationKind: c.ValidationKind,
 		Version: buildInfo().Version, Logger: a.log,
 	}

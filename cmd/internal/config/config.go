@@ -170,6 +170,14 @@ type Orchestrator struct {
 	DefaultDeployNodeTimeout Duration `key:"default-deploy-node-timeout"`
 	// How long a task may take on a node, unless its job says otherwise.
 	DefaultTaskNodeTimeout Duration `key:"default-task-node-timeout"`
+	// How long a plan may take, unless its command says otherwise.
+	DefaultPlanTimeout Duration `key:"default-plan-timeout"`
+	// The program that runs plans in the Puppet language, and its arguments:
+	// `/opt/puppetlabs/bin/bolt, plan, run, {plan}, --params, -, --format, json`.
+	// {plan}, {environment} and {plan_job} stand for what they say; the plan's
+	// parameters are a JSON object on its standard input, its standard output is the
+	// result. Empty: such plans cannot be run.
+	PlansExternalRunner List `key:"plans-external-runner"`
 	// Files in the form of OpenSSH's known_hosts. Targets whose connection asks for
 	// `host-key-check` must be in one of them.
 	SSHKnownHosts List `key:"ssh-known-hosts"`
@@ -352,7 +360,7 @@ func Default() Config {
 		Log:   Log{Format: "text", Level: "info"},
 		Orchestrator: Orchestrator{
 			GlobalConcurrentCompiles: 8, TaskConcurrency: 250, SSHWinRMConcurrency: 100,
-			DefaultDeployNodeTimeout: Duration(time.Hour), DefaultTaskNodeTimeout: Duration(40 * time.Minute), PCPTimeout: Duration(30 * time.Second),
+			DefaultDeployNodeTimeout: Duration(time.Hour), DefaultTaskNodeTimeout: Duration(40 * time.Minute), DefaultPlanTimeout: Duration(time.Hour), PCPTimeout: Duration(30 * time.Second),
 			JobPruneThreshold: Duration(30 * day), ScheduleWarmup: Duration(45 * time.Second),
 		},
 		PCP:  PCP{MaxConnections: 50_000, MaxMessage: 64 << 20},

@@ -129,6 +129,7 @@ func (l *Loaded) validate() {
 	l.check(c.Orchestrator.GlobalConcurrentCompiles > 0, "orchestrator.global-concurrent-compiles", "must be more than 0")
 	l.check(c.Orchestrator.TaskConcurrency > 0, "orchestrator.task-concurrency", "must be more than 0")
 	l.check(c.Orchestrator.SSHWinRMConcurrency > 0, "orchestrator.ssh-winrm-concurrency", "must be more than 0")
+	l.check(c.Orchestrator.DefaultPlanTimeout > 0, "orchestrator.default-plan-timeout", "must be more than 0")
 	l.check(c.Orchestrator.DefaultTaskNodeTimeout > 0, "orchestrator.default-task-node-timeout", "must be more than 0")
 	l.check(!c.Orchestrator.SSHHostKeyCheck || len(c.Orchestrator.SSHKnownHosts) > 0, "orchestrator.ssh-known-hosts", "ssh-host-key-check needs them")
 	l.check(c.Orchestrator.DefaultDeployNodeTimeout > 0, "orchestrator.default-deploy-node-timeout", "must be more than 0")
