@@ -55,7 +55,8 @@
 //
 //	<!-- example: serve --set database.gc-interval=0 -->
 //
-// starts a new server with fresh data and these arguments,
+// starts a new server with fresh data and these arguments, in which
+// /var/lib/dalang stands for its data directory,
 //
 //	<!-- example: load testdata/corpus/agents.jsonl -->
 //

@@ -109,6 +109,9 @@ func (p *pageRun) running(t *testing.T) {
 func (p *pageRun) start(t *testing.T, args ...string) {
 	t.Helper()
 	p.server = dalangtest.New(t, p.Binary, args...)
+	for i, arg := range p.server.Args {
+		p.server.Args[i] = strings.ReplaceAll(arg, dataPath, p.server.Data)
+	}
 	p.server.Start(t)
 }
 
