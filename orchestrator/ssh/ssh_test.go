@@ -22,9 +22,9 @@ func text(name, content string) File {
 }
 
 // empty checks that nothing is left on the target.
-func empty(t *testing.T, s *server) {
+func empty(t *testing.T, s server) {
 	t.Helper()
-	left, err := filepath.Glob(filepath.Join(s.home, "dalang-*"))
+	left, err := filepath.Glob(filepath.Join(s.Home, "dalang-*"))
 	require.NoError(t, err)
 	require.Empty(t, left)
 }
@@ -35,14 +35,14 @@ func TestRun(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		env    []string
-		change func(*Target, *server)
+		change func(*Target, server)
 	}{
 		{"password", nil, nil},
-		{"keyboard-interactive", nil, func(target *Target, _ *server) { target.User = "pam" }},
-		{"key", nil, func(target *Target, s *server) { target.Password, target.PrivateKey = "", s.userKey }},
-		{"sudo without a password", nil, func(target *Target, _ *server) { target.RunAs = "root" }},
-		{"sudo with a password", []string{"SUDO_FAKE=password"}, func(target *Target, _ *server) { target.RunAs, target.SudoPassword = "root", "s3cret pass" }},
-		{"a command of its own", nil, func(target *Target, _ *server) { target.RunAs, target.RunAsCommand = "root", []string{"sudo", "-u"} }},
+		{"keyboard-interactive", nil, func(target *Target, _ server) { target.User = "pam" }},
+		{"key", nil, func(target *Target, s server) { target.Password, target.PrivateKey = "", s.UserKey }},
+		{"sudo without a password", nil, func(target *Target, _ server) { target.RunAs = "root" }},
+		{"sudo with a password", []string{"SUDO_FAKE=password"}, func(target *Target, _ server) { target.RunAs, target.SudoPassword = "root", "s3cret pass" }},
+		{"a command of its own", nil, func(target *Target, _ server) { target.RunAs, target.RunAsCommand = "root", []string{"sudo", "-u"} }},
 	} {
 		for _, tty := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, tty %v", c.name, tty), func(t *testing.T) {
@@ -68,7 +68,7 @@ func TestRun(t *testing.T) {
 				require.Empty(t, out.Left)
 				require.True(t, began)
 				empty(t, s)
-				for _, line := range s.asked() {
+				for _, line := range s.Asked() {
 					require.NotContains(t, line, "hush", "nothing secret is in a command line")
 					require.NotContains(t, line, "h'u;sh")
 					require.NotContains(t, line, "s3cret")
@@ -99,21 +99,21 @@ func TestRunErrors(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		env    []string
-		change func(*Target, *server)
+		change func(*Target, server)
 		code   string
 		msg    string
 	}{
-		{"wrong password", nil, func(target *Target, _ *server) { target.Password = "wrong-pass" }, "AUTH_ERROR", "Authentication failed for user admin@127.0.0.1"},
-		{"unreadable key", nil, func(target *Target, _ *server) { target.PrivateKey = "hush-key" }, "AUTH_ERROR", "cannot be read"},
-		{"nobody there", nil, func(target *Target, _ *server) { target.Port = closed.Addr().(*net.TCPAddr).Port }, "CONNECT_ERROR", "Failed to connect"},
-		{"no user", nil, func(target *Target, _ *server) { target.User = "" }, "CONNECT_ERROR", "needs a user"},
-		{"no temporary directory", nil, func(target *Target, _ *server) { target.TmpDir = "/nonexistent" }, "TMPDIR_ERROR", "Could not make a temporary directory"},
-		{"sudo denied", []string{"SUDO_FAKE=denied"}, func(target *Target, _ *server) { target.RunAs = "root" }, "SUDO_DENIED", "not allowed to run commands as root"},
-		{"sudo broken", []string{"SUDO_FAKE=broken"}, func(target *Target, _ *server) { target.RunAs = "ghost" }, "SUDO_DENIED", "unknown user ghost"},
-		{"sudo wants a password", []string{"SUDO_FAKE=password"}, func(target *Target, s *server) {
-			target.RunAs, target.Password, target.PrivateKey = "root", "", s.userKey
+		{"wrong password", nil, func(target *Target, _ server) { target.Password = "wrong-pass" }, "AUTH_ERROR", "Authentication failed for user admin@127.0.0.1"},
+		{"unreadable key", nil, func(target *Target, _ server) { target.PrivateKey = "hush-key" }, "AUTH_ERROR", "cannot be read"},
+		{"nobody there", nil, func(target *Target, _ server) { target.Port = closed.Addr().(*net.TCPAddr).Port }, "CONNECT_ERROR", "Failed to connect"},
+		{"no user", nil, func(target *Target, _ server) { target.User = "" }, "CONNECT_ERROR", "needs a user"},
+		{"no temporary directory", nil, func(target *Target, _ server) { target.TmpDir = "/nonexistent" }, "TMPDIR_ERROR", "Could not make a temporary directory"},
+		{"sudo denied", []string{"SUDO_FAKE=denied"}, func(target *Target, _ server) { target.RunAs = "root" }, "SUDO_DENIED", "not allowed to run commands as root"},
+		{"sudo broken", []string{"SUDO_FAKE=broken"}, func(target *Target, _ server) { target.RunAs = "ghost" }, "SUDO_DENIED", "unknown user ghost"},
+		{"sudo wants a password", []string{"SUDO_FAKE=password"}, func(target *Target, s server) {
+			target.RunAs, target.Password, target.PrivateKey = "root", "", s.UserKey
 		}, "NO_PASSWORD", "needs a password"},
-		{"sudo's password is wrong", []string{"SUDO_FAKE=password"}, func(target *Target, _ *server) { target.RunAs, target.SudoPassword = "root", "wrong-pass" }, "BAD_PASSWORD", "was not accepted"},
+		{"sudo's password is wrong", []string{"SUDO_FAKE=password"}, func(target *Target, _ server) { target.RunAs, target.SudoPassword = "root", "wrong-pass" }, "BAD_PASSWORD", "was not accepted"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := serve(t, c.env...)
@@ -126,7 +126,7 @@ func TestRunErrors(t *testing.T) {
 			require.Contains(t, e.Msg, c.msg)
 			require.NotContains(t, e.Msg, "wrong-pass")
 			require.NotContains(t, e.Msg, "hush-key")
-			require.NoFileExists(t, filepath.Join(s.home, "ran"))
+			require.NoFileExists(t, filepath.Join(s.Home, "ran"))
 			empty(t, s)
 		})
 	}
@@ -135,7 +135,7 @@ func TestRunErrors(t *testing.T) {
 func TestHostKeys(t *testing.T) {
 	s, other := serve(t), serve(t)
 	file := filepath.Join(t.TempDir(), "known_hosts")
-	address := fmt.Sprintf("[127.0.0.1]:%d", s.port)
+	address := fmt.Sprintf("[127.0.0.1]:%d", s.Port)
 	target := s.target()
 	target.HostKeyCheck = true
 	for _, c := range []struct {
@@ -143,8 +143,8 @@ func TestHostKeys(t *testing.T) {
 		msg  string
 	}{
 		{"", "is not known"},
-		{knownhosts.Line([]string{address}, other.key.PublicKey()), "is not the one that is known"},
-		{knownhosts.Line([]string{address}, s.key.PublicKey()), ""},
+		{knownhosts.Line([]string{address}, other.Key.PublicKey()), "is not the one that is known"},
+		{knownhosts.Line([]string{address}, s.Key.PublicKey()), ""},
 	} {
 		require.NoError(t, os.WriteFile(file, []byte(c.line+"\n"), 0o600))
 		_, err := Run(t.Context(), Config{KnownHosts: []string{file}}, target, Job{ID: "1", Command: "true"})
@@ -180,7 +180,7 @@ func TestTimeoutEndsEverything(t *testing.T) {
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, agentless.KindTimeout, e.Kind)
 	require.Equal(t, "Task execution on 127.0.0.1 timed out after 2 seconds", e.Msg)
-	gone(t, filepath.Join(s.home, "child"))
+	gone(t, filepath.Join(s.Home, "child"))
 	empty(t, s)
 }
 
@@ -202,16 +202,16 @@ func TestClean(t *testing.T) {
 		done <- err
 	}()
 	require.Eventually(t, func() bool {
-		_, err := os.Stat(filepath.Join(s.home, "began"))
+		_, err := os.Stat(filepath.Join(s.Home, "began"))
 		return err == nil
 	}, 10*time.Second, 10*time.Millisecond)
-	s.hangUp()
+	s.HangUp()
 	var e *Error
 	require.ErrorAs(t, <-done, &e)
 	require.Equal(t, "CONNECT_ERROR", e.Code)
-	require.DirExists(t, filepath.Join(s.home, "dalang-1"))
+	require.DirExists(t, filepath.Join(s.Home, "dalang-1"))
 	require.NoError(t, Clean(t.Context(), Config{}, s.target(), "1"))
-	gone(t, filepath.Join(s.home, "child"))
+	gone(t, filepath.Join(s.Home, "child"))
 	empty(t, s)
 	require.NoError(t, Clean(t.Context(), Config{}, s.target(), "nosuch"), "nothing to do is fine")
 }

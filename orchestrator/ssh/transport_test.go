@@ -35,7 +35,7 @@ func (s *sink) Result(_ string, _ uuid.UUID, o job.Outcome) { s.ended <- told{ou
 func (s *sink) Error(_ string, _ uuid.UUID, err error)      { s.ended <- told{err: err} }
 func (s *sink) Presence(string, bool)                       {}
 
-func transport(t *testing.T, s *server) (*agentless.Transport, *sink) {
+func transport(t *testing.T, s server) (*agentless.Transport, *sink) {
 	t.Helper()
 	k := &sink{make(chan struct{}, 9), make(chan told, 9)}
 	tr, err := NewTransport(TransportConfig{Sink: k,
@@ -123,14 +123,14 @@ func TestTransportStop(t *testing.T) {
 	require.NoError(t, tr.Start(t.Context(), r), "twice is once")
 	<-k.began
 	require.Eventually(t, func() bool {
-		_, err := os.Stat(filepath.Join(s.home, "began"))
+		_, err := os.Stat(filepath.Join(s.Home, "began"))
 		return err == nil
 	}, 10*time.Second, 10*time.Millisecond)
 	require.NoError(t, tr.Stop(t.Context(), r))
 	var e *job.Error
 	require.ErrorAs(t, (<-k.ended).err, &e)
 	require.Equal(t, "puppetlabs.orchestrator/force-stopped", e.Kind)
-	gone(t, filepath.Join(s.home, "child"))
+	gone(t, filepath.Join(s.Home, "child"))
 	empty(t, s)
 	require.NoError(t, tr.Stop(t.Context(), r), "what is over may be stopped")
 }
@@ -140,7 +140,7 @@ func TestTransportQuery(t *testing.T) {
 	s := serve(t)
 	tr, k := transport(t, s)
 	r := request("command", "run", `{"command":"true"}`)
-	left := filepath.Join(s.home, "dalang-"+r.TransactionID.String())
+	left := filepath.Join(s.Home, "dalang-"+r.TransactionID.String())
 	require.NoError(t, os.MkdirAll(left, 0o700))
 	require.NoError(t, tr.Query(t.Context(), r))
 	var e *job.Error
