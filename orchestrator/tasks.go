@@ -88,17 +88,7 @@ type targetOptions struct {
 // command is at fault: unknown environment, unknown task, params or noop that
 // the task does not take, then the scope, permissions and targets.
 func (e *Engine) Task(ctx context.Context, who Subject, t job.Task) (int64, error) {
-	if e.cfg.Tasking == nil {
-		return 0, job.Unavailable(errNoTasks)
-	}
-	if err := e.cfg.Scopes.known(ctx, t.Environment); err != nil {
-		return 0, err
-	}
-	found, err := e.cfg.Tasking.Source.Task(ctx, t.Environment, t.Task)
-	if err != nil {
-		return 0, badTask(err)
-	}
-	arguments, err := checkTask(found, &t)
+	found, arguments, err := e.lookTask(ctx, &t)
 	if err != nil {
 		return 0, err
 	}
@@ -129,6 +119,32 @@ func (e *Engine) Task(ctx context.Context, who Subject, t job.Task) (int64, erro
 		return 0, err
 	}
 	return e.Submit(ctx, who, draft)
+}
+
+// CheckTask answers the names of the params that are secrets, or why Task would
+// refuse the command whatever its nodes.
+func (e *Engine) CheckTask(ctx context.Context, t job.Task) (secrets []string, err error) {
+	_, arguments, err := e.lookTask(ctx, &t)
+	if err != nil {
+		return nil, err
+	}
+	return arguments.Sensitive, nil
+}
+
+// lookTask finds a task, and checks what the command says of it.
+func (e *Engine) lookTask(ctx context.Context, t *job.Task) (*task.Task, *task.Arguments, error) {
+	if e.cfg.Tasking == nil {
+		return nil, nil, job.Unavailable(errNoTasks)
+	}
+	if err := e.cfg.Scopes.known(ctx, t.Environment); err != nil {
+		return nil, nil, err
+	}
+	found, err := e.cfg.Tasking.Source.Task(ctx, t.Environment, t.Task)
+	if err != nil {
+		return nil, nil, badTask(err)
+	}
+	arguments, err := checkTask(found, t)
+	return found, arguments, err
 }
 
 // Step makes a job of a plan's step. Errors as Task's.

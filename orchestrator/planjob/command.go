@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -115,6 +116,22 @@ func (s *Service) Start(ctx context.Context, who orchestrator.Subject, r Request
 		s.audit(ctx, "plan started", who, p)
 	}
 	return id, err
+}
+
+// Check answers the names of the params that are secrets, or why Start would
+// refuse the plan, whoever starts it and whatever nodes it finds.
+func (s *Service) Check(ctx context.Context, r Request) (secrets []string, err error) {
+	found, err := s.cfg.Content.Plan(ctx, r.Environment, r.Plan)
+	if err != nil {
+		return nil, err
+	}
+	params := maps.Clone(r.Params)
+	for name := range r.Find {
+		params[name] = []any{}
+	}
+	r.Params = params
+	_, secrets, err = s.prepare(found, &r)
+	return secrets, err
 }
 
 // find puts the nodes of queries and groups into the params.

@@ -3,7 +3,7 @@ package schedule
 import (
 	"context"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -21,24 +21,13 @@ type Subject interface {
 	Owner() json.RawMessage
 }
 
-// permitted is an error unless who has a permission.
-func permitted(who interface {
-	May(objectType, action, instance string) bool
-}, objectType, action, instance string) error {
-	if who.May(objectType, action, instance) {
-		return nil
-	}
-	return job.NotPermitted(map[string]any{"object_type": objectType, "action": action, "instance": instance},
-		"You are not permitted to do this: it needs %s:%s:%s", objectType, action, instance)
-}
-
 // Supports is an error for a type that nothing here runs.
 func (s *Scheduler) Supports(t Type) error {
-	if s.cfg.Runners[t] != nil {
+	if _, ok := s.cfg.Kinds[t]; ok {
 		return nil
 	}
 	var known []string
-	for _, k := range slices.Sorted(maps.Keys(s.cfg.Runners)) {
+	for _, k := range slices.Sorted(maps.Keys(s.cfg.Kinds)) {
 		known = append(known, string(k))
 	}
 	e := job.Invalid("type", "This server cannot run a %s on a schedule; it can run: %s", t, strings.Join(known, ", "))
@@ -70,11 +59,14 @@ func (s *Scheduler) Create(ctx context.Context, who Subject, e *Entry) (int64, e
 	if err := s.Supports(e.Type); err != nil {
 		return 0, err
 	}
-	if err := mayRun(who, e); err != nil {
+	if err := s.mayRun(ctx, who, e); err != nil {
 		return 0, err
 	}
 	if e.Grid.Start.Before(now) {
 		return 0, InvalidTime(e.Grid.Start, now)
+	}
+	if err := s.check(ctx, e); err != nil {
+		return 0, err
 	}
 	if err := e.own(who.Owner()); err != nil {
 		return 0, err
@@ -93,21 +85,63 @@ func (s *Scheduler) Create(ctx context.Context, who Subject, e *Entry) (int64, e
 // Change has change change an entry that is enabled. Only its owner may do
 // that, or who has scheduled_jobs:edit; it goes on running as its owner. Who
 // changes it must be permitted to run what it becomes. A grid that is new must
-// not begin in the past, unless it only gets another interval.
+// not begin in the past, unless it only gets another interval. A new input with
+// secrets goes to Secret. change is called again where somebody else was faster.
 func (s *Scheduler) Change(ctx context.Context, who Subject, id int64, change func(*Entry) error) error {
-	now := s.now()
-	return s.change(ctx, who, id, "edit", func(e *Entry) error {
-		before := e.Grid
-		if err := change(e); err != nil {
+	for {
+		err := s.changeOnce(ctx, who, id, change)
+		if !errors.Is(err, errFaster) {
 			return err
 		}
-		if e.Grid != before {
-			if e.Grid.Start.Before(now) && (e.Grid.Interval == 0 || !e.Grid.Start.Equal(before.Start)) {
-				return InvalidTime(e.Grid.Start, now)
-			}
-			e.Next = moved(e, before, now)
+	}
+}
+
+var errFaster = errors.New("somebody else changed the scheduled job meanwhile")
+
+// changeOnce looks at the change before the transaction, for that may ask
+// others, and takes it over if the entry is still what it was.
+func (s *Scheduler) changeOnce(ctx context.Context, who Subject, id int64, change func(*Entry) error) error {
+	e, err := s.db.ScheduledJob(ctx, id)
+	if err != nil {
+		return err
+	}
+	before := *e
+	if err := mayChange(who, e, "edit"); err != nil {
+		return err
+	}
+	if !e.Enabled {
+		return Disabled(id)
+	}
+	if err := change(e); err != nil {
+		return err
+	}
+	now := s.now()
+	if e.Grid != before.Grid && e.Grid.Start.Before(now) && (e.Grid.Interval == 0 || !e.Grid.Start.Equal(before.Grid.Start)) {
+		return InvalidTime(e.Grid.Start, now)
+	}
+	if e.Secret == nil && e.Sealed != nil && e.Environment != before.Environment { // it may be another task there
+		if e.Secret, err = s.open(e); err != nil {
+			return err
 		}
-		return mayRun(who, e)
+	}
+	if err := s.mayRun(ctx, who, e); err != nil {
+		return err
+	}
+	if err := s.check(ctx, e); err != nil {
+		return err
+	}
+	return s.change(ctx, who, id, "edit", func(now *Entry) error {
+		if !now.Changed.Equal(before.Changed) {
+			return errFaster
+		}
+		next := now.Next // which a claim may have moved on
+		if e.Grid != before.Grid {
+			e.Next = next
+			next = moved(e, before.Grid, s.now())
+		}
+		*now = *e
+		now.Next = next
+		return nil
 	})
 }
 
@@ -140,10 +174,15 @@ func (s *Scheduler) change(ctx context.Context, who Subject, id int64, action st
 		if !e.Enabled {
 			return Disabled(id)
 		}
+		was := e.Changed
 		if err := change(e); err != nil {
 			return err
 		}
-		if e.Changed = s.now(); !e.Enabled {
+		// Every change makes it later: changeOnce looks at that.
+		if e.Changed = s.now(); !e.Changed.After(was) {
+			e.Changed = was.Add(time.Millisecond)
+		}
+		if !e.Enabled {
 			e.Next = time.Time{}
 		}
 		after = *e
@@ -187,32 +226,6 @@ func mayChange(who Subject, e *Entry, action string) error {
 		return nil
 	}
 	return permitted(who, "scheduled_jobs", action, "*")
-}
-
-// mayRun is an error unless who may run now what an entry is to run later. It
-// is asked again, of the owner, whenever the entry fires.
-func mayRun(who Subject, e *Entry) error {
-	var input struct {
-		Scope struct {
-			Group string `json:"node_group"`
-		}
-	}
-	if err := json.Unmarshal(e.Input, &input); err != nil {
-		return fmt.Errorf("input of a schedule: %w", err)
-	}
-	if group := input.Scope.Group; group != "" {
-		if err := permitted(who, "node_groups", "view", group); err != nil {
-			return err
-		}
-	}
-	switch e.Type {
-	case Deploy:
-		return permitted(who, "puppet_agent", "run", "*")
-	case Task:
-		return permitted(who, "tasks", "run", e.Name)
-	default:
-		return permitted(who, "plans", "run", e.Name)
-	}
 }
 
 // audit tells the log who did what.

@@ -31,7 +31,8 @@ type Entry struct {
 	Description string
 	Name        string          // of the task or plan; "" for deploys
 	Input       json.RawMessage // an object, as the API shows it: nothing in it is secret
-	Sealed      []byte          // sensitive parameters, encrypted; nil: none
+	Sealed      []byte          // the input with its secrets, encrypted; nil: Input is all
+	Secret      json.RawMessage // the input with its secrets, until it is sealed; never stored
 	Userdata    json.RawMessage // an object
 	Owner       json.RawMessage // who made it, as known then: an object
 	OwnerID     uuid.UUID

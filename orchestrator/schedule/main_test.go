@@ -38,7 +38,8 @@ type world struct {
 	tried  int             // submissions
 	fail   func(int) error // what the n-th submission fails with, before it is stored
 	warmup time.Duration
-	hang   chan struct{} // submissions wait for it; nil: they do not
+	change func(*schedule.Config) // of schedulers; may be nil
+	hang   chan struct{}          // submissions wait for it; nil: they do not
 }
 
 func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
@@ -151,8 +152,12 @@ func (w *world) begin(db database) *life {
 	w.mu.Lock()
 	log := slog.New(slog.NewTextHandler(&w.log, nil))
 	w.mu.Unlock()
-	s, err := schedule.New(schedule.Config{Store: db, Owners: w.access, Now: w.now, Warmup: w.warmup, Logger: log, Registerer: prometheus.NewRegistry(),
-		Runners: map[schedule.Type]schedule.Runner{schedule.Deploy: schedule.Deploys(w.deploy(db))}})
+	cfg := schedule.Config{Store: db, Owners: w.access, Now: w.now, Warmup: w.warmup, Logger: log, Registerer: prometheus.NewRegistry(),
+		Kinds: map[schedule.Type]schedule.Kind{schedule.Deploy: schedule.Deploys(w.deploy(db))}}
+	if w.change != nil {
+		w.change(&cfg)
+	}
+	s, err := schedule.New(cfg)
 	require.NoError(w.t, err)
 	return &life{Scheduler: s, over: make(chan struct{})}
 }

@@ -2,8 +2,8 @@ package schedule
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -15,33 +15,25 @@ import (
 	"dalang/orchestrator/rbac"
 )
 
-// Order is what a runner starts.
-type Order struct {
-	Firing      int64 // that the job settles
-	Entry       int64
-	Environment string
-	Description string
-	Input       json.RawMessage
-	Sealed      []byte
-	Userdata    json.RawMessage
-}
-
-// Runner starts a job and answers its id. It checks what who may do, and sees
-// to it that the job's creation settles the firing. Errors are *job.Error where
-// the order is to blame, and job.ErrSettled.
-type Runner func(ctx context.Context, who *rbac.Subject, o Order) (int64, error)
-
 // Owners tells what users may do now: *rbac.Access.
 type Owners interface {
 	// Subject is a user as of now. Who is revoked or gone is a *job.Error.
 	Subject(ctx context.Context, user uuid.UUID) (*rbac.Subject, error)
 }
 
-// Config is how a scheduler works. Store and Owners are required.
+// Secrets seals what must not be stored in the clear; see package secret.
+type Secrets interface {
+	Seal(purpose string, plain []byte) []byte
+	Open(purpose string, sealed []byte) ([]byte, error)
+}
+
+// Config is how a scheduler works. Store and Owners are required, and Secrets
+// where a kind has a Check.
 type Config struct {
 	Store   Store
 	Owners  Owners
-	Runners map[Type]Runner // types that have none cannot be scheduled
+	Kinds   map[Type]Kind // types that are not there cannot be scheduled
+	Secrets Secrets
 
 	Warmup      time.Duration // after the start, before anything fires: agents have to come back first
 	Submissions int           // submitted at a time; 0: 4
@@ -58,6 +50,11 @@ type Config struct {
 func (c Config) withDefaults() (Config, error) {
 	if c.Store == nil || c.Owners == nil {
 		return c, errors.New("schedule: Store and Owners are required")
+	}
+	for name, kind := range c.Kinds {
+		if kind.Run == nil || kind.May == nil || kind.Check != nil && c.Secrets == nil {
+			return c, fmt.Errorf("schedule: %s needs Run and May, and Secrets for its Check", name)
+		}
 	}
 	if c.Submissions <= 0 {
 		c.Submissions = 4
@@ -289,8 +286,8 @@ func (s *Scheduler) start(ctx context.Context, e *Entry, f Firing) (int64, error
 	if !e.Enabled {
 		return 0, Disabled(e.ID)
 	}
-	run := s.cfg.Runners[e.Type]
-	if run == nil {
+	kind, ok := s.cfg.Kinds[e.Type]
+	if !ok {
 		return 0, s.Supports(e.Type)
 	}
 	who, err := s.cfg.Owners.Subject(ctx, e.OwnerID)
@@ -304,6 +301,9 @@ func (s *Scheduler) start(ctx context.Context, e *Entry, f Firing) (int64, error
 	if err := permitted(who, "orchestrator", "view", "*"); err != nil {
 		return 0, err
 	}
-	return run(ctx, who, Order{Firing: f.ID, Entry: e.ID, Environment: e.Environment, Description: e.Description,
-		Input: e.Input, Sealed: e.Sealed, Userdata: e.Userdata})
+	input, err := s.open(e)
+	if err != nil {
+		return 0, err
+	}
+	return kind.Run(ctx, who, Order{Firing: f.ID, Entry: e.ID, Environment: e.Environment, Description: e.Description, Input: input, Userdata: e.Userdata})
 }

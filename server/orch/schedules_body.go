@@ -4,12 +4,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"regexp"
 	"strconv"
 	"time"
 
 	"dalang/orchestrator/job"
 	"dalang/orchestrator/schedule"
+	"dalang/orchestrator/task"
 )
+
+var planName = regexp.MustCompile(`\A[a-z][a-z0-9_]*(?:::[a-z][a-z0-9_]*)*\z`)
 
 func decimal(n int64) string { return strconv.FormatInt(n, 10) }
 
@@ -103,16 +107,131 @@ func (o *object) interval() time.Duration {
 }
 
 // inputOf reads an input into an entry whose type and environment are known.
-func (o *object) inputOf(e *schedule.Entry) error {
+func (o *object) inputOf(e *schedule.Entry) (err error) {
 	switch e.Type {
 	case schedule.Deploy:
 		e.Input = o.deployInput(e.Environment)
 		return o.done()
+	case schedule.Task:
+		return o.taskInput(e)
 	default:
-		e.Name = o.must("name", "the name of the "+string(e.Type))
-		e.Input = json.RawMessage("{}") // nothing runs it: schedule.Create says so
-		return o.err
+		return o.planInput(e)
 	}
+}
+
+// taskInput reads {"name","parameters","scope","targets"?,"noop"?,"timeout"?}.
+func (o *object) taskInput(e *schedule.Entry) error {
+	name, params := o.must("name", "the name of a task"), o.parameters()
+	if o.err == nil && !task.ValidName(name) {
+		o.wrong("name", "the name of a task: module, or module::task, in lower-case letters, digits and _", quoted(name))
+	}
+	if !environmentName.MatchString(e.Environment) {
+		o.fail(invalid("environment", "a name of letters, digits and _", quoted(e.Environment)))
+	}
+	t := job.Task{Task: name, Scope: o.taskScope(), Targets: o.agentless(), Noop: o.yes("noop"), Timeout: o.integer("timeout", 1)}
+	t.Params = plainParameters(params)
+	if err := o.done(); err != nil {
+		return err
+	}
+	return setTask(e, t)
+}
+
+func setTask(e *schedule.Entry, t job.Task) (err error) {
+	if t.Scope.GivenNodes && len(t.Scope.Nodes) == 0 {
+		return job.EmptyTarget(nil, "The scope names no nodes")
+	}
+	e.Name = t.Task
+	e.Secret, err = schedule.TaskInput(t)
+	return err
+}
+
+// planInput reads {"name","parameters","timeout"?}, the parameters as those of
+// environment_plan_run.
+func (o *object) planInput(e *schedule.Entry) error {
+	p := schedule.PlanOrder{Plan: o.must("name", "the name of a plan"), Find: map[string]job.Scope{}}
+	if timeout := o.integer("timeout", 1); timeout != nil {
+		p.Timeout = *timeout
+	}
+	values := map[string]json.RawMessage{}
+	for name, text := range o.parameters() {
+		inner := &object{path: o.path + "parameters." + shortened(name) + "."}
+		if json.Unmarshal(text, &inner.members) != nil || inner.members == nil {
+			o.wrong("parameters."+shortened(name), "an object with value", what(text))
+			break
+		}
+		o.fail(inner.planParameter(name, values, p.Find))
+	}
+	return o.setPlan(e, p, values)
+}
+
+// planParameter reads {"value", "type"?}: a value, or what finds nodes.
+func (o *object) planParameter(name string, values map[string]json.RawMessage, find map[string]job.Scope) error {
+	kind := o.oneOf("type", "query", "node_group")
+	value, given := o.members["value"]
+	o.known = append(o.known, "value")
+	switch {
+	case !given:
+		o.missing("value", "any value")
+	case kind == nil:
+		values[name] = value
+	default:
+		scope := &object{path: o.path, members: map[string]json.RawMessage{*kind: value}}
+		if find[name] = scope.scope(); find[name].Empty() || scope.err != nil {
+			o.wrong("value", map[string]string{"query": "a PQL string or an AST array", "node_group": "the UUID of a node group"}[*kind], what(value))
+		}
+	}
+	return o.done()
+}
+
+// setPlan finishes what an entry of a plan is.
+func (o *object) setPlan(e *schedule.Entry, p schedule.PlanOrder, values map[string]json.RawMessage) (err error) {
+	if o.err == nil && !planName.MatchString(p.Plan) {
+		o.wrong(map[bool]string{true: "plan_name", false: "name"}[o.path == ""], "the name of a plan: parts of lower-case letters, digits and _ with :: between them", quoted(p.Plan))
+	}
+	if !environmentName.MatchString(e.Environment) {
+		o.fail(invalid("environment", "a name of letters, digits and _", quoted(e.Environment)))
+	}
+	if err := o.done(); err != nil {
+		return err
+	}
+	if p.Params, err = json.Marshal(values); err != nil {
+		return err
+	}
+	e.Name = p.Plan
+	e.Secret, err = schedule.PlanInput(p)
+	return err
+}
+
+// parameters is the member of that name, which has to be there.
+func (o *object) parameters() map[string]json.RawMessage {
+	given := o.values("parameters")
+	if given == nil {
+		o.missing("parameters", "an object, which may be empty")
+	}
+	return given
+}
+
+// plainParameters takes values out of {"value": …}, if each of the parameters
+// is of that form and of no other.
+func plainParameters(params map[string]json.RawMessage) json.RawMessage {
+	plain := map[string]json.RawMessage{}
+	for name, text := range params {
+		var wrapped map[string]json.RawMessage
+		value, ok := json.RawMessage(nil), false
+		if json.Unmarshal(text, &wrapped) == nil {
+			value, ok = wrapped["value"]
+		}
+		if !ok || len(wrapped) != 1 {
+			plain = params
+			break
+		}
+		plain[name] = value
+	}
+	text, err := json.Marshal(plain)
+	if err != nil {
+		panic(err) // it was JSON
+	}
+	return text
 }
 
 // deployInput reads the members of a deploy but those that a scheduled job has
@@ -208,6 +327,13 @@ func (edit *scheduledEdit) apply(e *schedule.Entry) error {
 		return nil
 	}
 	input := edit.input
+	if input == nil && e.Type != schedule.Deploy {
+		e.Environment = *edit.environment
+		if !environmentName.MatchString(e.Environment) {
+			return invalid("environment", "a name of letters, digits and _", quoted(e.Environment))
+		}
+		return nil
+	}
 	if input == nil {
 		kept, err := parseObject(e.Input)
 		if err != nil {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 
-	"dalang/orchestrator/job"
 	"dalang/orchestrator/schedule"
 )
 
@@ -138,24 +137,50 @@ func (a *API) createOld(r *http.Request, s Subject, e *schedule.Entry) (schedule
 	return scheduledRef{named{a.url(r, "/scheduled_jobs/%d", id), decimal(id)}}, err
 }
 
-// scheduleTask answers POST /command/schedule_task.
+// scheduleTask answers POST /command/schedule_task: the keys of a task, and when.
 func (a *API) scheduleTask(w http.ResponseWriter, r *http.Request, s Subject) error {
-	return a.scheduleOther(w, r, s, schedule.Task)
-}
-
-// schedulePlan answers POST /command/schedule_plan.
-func (a *API) schedulePlan(w http.ResponseWriter, r *http.Request, s Subject) error {
-	return a.scheduleOther(w, r, s, schedule.Plan)
-}
-
-// scheduleOther says that nothing runs tasks and plans at agreed times.
-func (a *API) scheduleOther(w http.ResponseWriter, r *http.Request, s Subject, kind schedule.Type) error {
-	if _, err := a.readBody(w, r); err != nil {
+	o, err := a.readBody(w, r)
+	if err != nil {
 		return err
 	}
-	_, err := a.createOld(r, s, &schedule.Entry{Type: kind, Input: json.RawMessage("{}")})
+	e := &schedule.Entry{Type: schedule.Task, Environment: o.must("environment", "the name of an environment")}
+	o.oldSchedule(e)
+	t, err := parseTask(o)
 	if err == nil {
-		err = job.Invalid("", "nothing runs a %s on a schedule", kind)
+		err = setTask(e, t)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return a.answerOld(w, r, s, e)
+}
+
+// schedulePlan answers POST /command/schedule_plan: the keys of plan_run, and when.
+func (a *API) schedulePlan(w http.ResponseWriter, r *http.Request, s Subject) error {
+	o, err := a.readBody(w, r)
+	if err != nil {
+		return err
+	}
+	e := &schedule.Entry{Type: schedule.Plan, Environment: o.str("environment", "production")}
+	o.oldSchedule(e)
+	p := schedule.PlanOrder{Plan: o.must("plan_name", "the name of a plan")}
+	if timeout := o.integer("timeout", 1); timeout != nil {
+		p.Timeout = *timeout
+	}
+	values := o.values("params")
+	if values == nil {
+		values = map[string]json.RawMessage{}
+	}
+	if err := o.setPlan(e, p, values); err != nil {
+		return err
+	}
+	return a.answerOld(w, r, s, e)
+}
+
+func (a *API) answerOld(w http.ResponseWriter, r *http.Request, s Subject, e *schedule.Entry) error {
+	ref, err := a.createOld(r, s, e)
+	if err != nil {
+		return err
+	}
+	return WriteJSON(w, http.StatusAccepted, ref)
 }
