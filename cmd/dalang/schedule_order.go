@@ -4,10 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"dalang/orchestrator/task"
 )
 
 // scheduleOrder is what the flags of `dalang schedule create` and `edit` say.
@@ -166,7 +167,7 @@ func (o *scheduleOrder) input(ctx context.Context, cmd *cobra.Command, a *jobAPI
 	}
 	switch {
 	case entry.Type != "deploy":
-		return input, o.parameters(input, entry, args)
+		return input, o.parameters(ctx, a, input, entry, args)
 	case len(args) > 0:
 		return nil, &usageError{hinted(cmd, fmt.Errorf("%q: parameters are for --task and --plan", args[0]))}
 	case entry.Environment == "":
@@ -198,45 +199,51 @@ func (o *scheduleOrder) scope(ctx context.Context, a *jobAPI) (map[string]any, e
 
 // parameters adds the name and the parameters of a task or plan. Those that
 // are sensitive are not shown by the server: who changes any has to say them again.
-func (o *scheduleOrder) parameters(input map[string]any, entry *scheduledInfo, args []string) error {
-	if name := o.task + o.plan; name != "" {
+func (o *scheduleOrder) parameters(ctx context.Context, a *jobAPI, input map[string]any, entry *scheduledInfo, args []string) error {
+	name := o.task + o.plan
+	if name != "" {
 		input["name"] = name
 		input["parameters"] = map[string]any{}
 	}
-	given := map[string]any{}
-	for _, arg := range args {
-		name, text, ok := strings.Cut(arg, "=")
-		if !ok || name == "" {
-			return &usageError{fmt.Errorf("%q is not NAME=VALUE", arg)}
-		}
-		given[name] = map[string]any{"value": parameterValue(text)}
-	}
-	if len(input) == 0 && len(given) == 0 {
+	if len(input) == 0 && len(args) == 0 {
 		return nil
+	}
+	if name == "" {
+		_ = json.Unmarshal(entry.Input["name"], &name) // the server wrote it
+	}
+	metadata := &task.Metadata{}
+	if entry.Type == "task" && len(args) > 0 {
+		var err error
+		if _, metadata, err = a.task(ctx, entry.Environment, name); err != nil {
+			return err
+		}
+	}
+	values := map[string]any{}
+	if err := addParams(values, metadata, args); err != nil {
+		return err
 	}
 	var hidden []string
 	_ = json.Unmarshal(entry.Input["sensitive_parameters"], &hidden)
 	for _, name := range hidden {
-		if given[name] == nil {
+		if _, again := values[name]; !again {
 			return &usageError{fmt.Errorf("the parameter %s is a secret, which the server does not tell: give it again, as %s=VALUE", name, name)}
 		}
+	}
+	given := map[string]any{}
+	for name, value := range values {
+		given[name] = map[string]any{"value": value}
 	}
 	shown := map[string]any{}
 	_ = json.Unmarshal(entry.Input["parameters"], &shown)
 	for name, value := range shown {
-		if given[name] == nil {
-			given[name] = map[string]any{"value": value}
+		if given[name] != nil {
+			continue
+		}
+		given[name] = map[string]any{"value": value}
+		if typed, ok := value.(map[string]any); ok && len(typed) == 2 && typed["type"] != nil && typed["value"] != nil {
+			given[name] = typed // nodes that a plan finds when it runs
 		}
 	}
 	input["parameters"] = given
 	return nil
-}
-
-// parameterValue is JSON where it is an object, an array, a number, true,
-// false, null or a string in quotes; anything else is a string as it is.
-func parameterValue(text string) any {
-	if json.Valid([]byte(text)) {
-		return json.RawMessage(text)
-	}
-	return text
 }

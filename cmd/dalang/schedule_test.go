@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"testing"
 	"time"
 
@@ -67,12 +66,4 @@ func FuzzParseSpan(f *testing.F) {
 		require.NoError(t, err)
 		require.Equal(t, d, again)
 	})
-}
-
-func TestParameterValue(t *testing.T) {
-	for text, want := range map[string]string{`x`: `"x"`, ``: `""`, `1`: `1`, `"1"`: `"1"`, `true`: `true`, `{"a":1}`: `{"a":1}`, `{a}`: `"{a}"`, `[1,2]`: `[1,2]`} {
-		got, err := json.Marshal(parameterValue(text))
-		require.NoError(t, err)
-		require.Equal(t, want, string(got), text)
-	}
 }

@@ -5,8 +5,10 @@ import (
 	"time"
 
 	"dalang/orchestrator/job"
+	"dalang/orchestrator/planjob"
 	"dalang/orchestrator/rbac"
 	"dalang/orchestrator/schedule"
+	"dalang/orchestrator/task"
 )
 
 // newScheduler makes what starts jobs at agreed times.
@@ -30,6 +32,29 @@ func (a *app) newScheduler(o *orchestration) (*schedule.Scheduler, error) {
 					return o.engine.MayRun(ctx, who)
 				},
 			}),
+			schedule.Plan: schedule.Plans(schedule.Planning{
+				Start: func(ctx context.Context, who *rbac.Subject, p schedule.PlanOrder) (int64, error) {
+					r, err := planRequest(p)
+					if err != nil {
+						return 0, err
+					}
+					return o.plans.Start(ctx, who, r)
+				},
+				Check: func(ctx context.Context, p schedule.PlanOrder) ([]string, error) {
+					r, err := planRequest(p)
+					if err != nil {
+						return nil, err
+					}
+					return o.plans.Check(ctx, r)
+				},
+			}),
 		},
 	})
+}
+
+// planRequest is a scheduled plan as the plans' service knows it.
+func planRequest(p schedule.PlanOrder) (planjob.Request, error) {
+	params, err := task.Object(p.Params)
+	return planjob.Request{Plan: p.Plan, Environment: p.Environment, Params: params, Find: p.Find, Description: p.Description,
+		Timeout: time.Duration(p.Timeout) * time.Second, Userdata: p.Userdata, ScheduledJob: p.ScheduledJob, Firing: p.Firing}, err
 }

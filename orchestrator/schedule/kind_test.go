@@ -125,7 +125,7 @@ func TestPlan(t *testing.T) {
 		e.Secret, err = schedule.PlanInput(want)
 		require.NoError(t, err)
 		id := l.add(t, ann, e)
-		require.JSONEq(t, `{"name":"canary","parameters":{"message":"hello","nodes":{"query":"nodes{}"}},"sensitive_parameters":["password"],"timeout":60}`, string(w.get(id).Input))
+		require.JSONEq(t, `{"name":"canary","parameters":{"message":"hello","nodes":{"type":"query","value":"nodes{}"}},"sensitive_parameters":["password"],"timeout":60}`, string(w.get(id).Input))
 		pass(time.Minute)
 		want.Environment, want.Description, want.Userdata, want.ScheduledJob, want.Firing = "production", "why", json.RawMessage(`{"a":1}`), "1", 1
 		require.Equal(t, []schedule.PlanOrder{want}, k.plans)

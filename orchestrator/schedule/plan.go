@@ -51,7 +51,7 @@ func readPlan(input json.RawMessage) (p PlanOrder, err error) {
 }
 
 // shownPlan is a plan's input as the API shows it. A parameter that is found
-// when the plan runs is shown as the scope that finds it.
+// when the plan runs is shown with its type, as it was given.
 type shownPlan struct {
 	Name       string         `json:"name"`
 	Parameters map[string]any `json:"parameters"`
@@ -78,7 +78,7 @@ func Plans(run Planning) Kind {
 				return nil, err
 			}
 			for name, scope := range p.Find {
-				doc.Parameters[name] = scope
+				doc.Parameters[name] = found(scope)
 			}
 			return task.Marshal(doc)
 		},
@@ -92,4 +92,16 @@ func Plans(run Planning) Kind {
 			return run.Start(ctx, who, p)
 		},
 	}
+}
+
+// found is a parameter that is found, as environment_plan_run takes it.
+func found(scope job.Scope) any {
+	type typed struct {
+		Type  string `json:"type"`
+		Value any    `json:"value"`
+	}
+	if scope.NodeGroup != "" {
+		return typed{"node_group", scope.NodeGroup}
+	}
+	return typed{"query", scope.Query}
 }

@@ -123,22 +123,25 @@ func (o *object) planParams(r *planjob.Request) {
 }
 
 // typedParams reads params that are objects with a value and, perhaps, a type.
-func (o *object) typedParams(r *planjob.Request) {
-	raw := o.take("params")
+func (o *object) typedParams(r *planjob.Request) { o.typedMember("params", r) }
+
+// typedMember reads the params that are the member of some key.
+func (o *object) typedMember(key string, r *planjob.Request) {
+	raw := o.take(key)
 	if raw == nil {
-		o.missing("params", "an object of objects with a value")
+		o.missing(key, "an object of objects with a value")
 		return
 	}
 	var params map[string]json.RawMessage
 	if json.Unmarshal(raw, &params) != nil {
-		o.wrong("params", "an object of objects with a value", what(raw))
+		o.wrong(key, "an object of objects with a value", what(raw))
 		return
 	}
 	r.Params, r.Find = map[string]any{}, map[string]job.Scope{}
 	for name, text := range params {
-		p := &object{path: o.path + "params." + shortened(name) + "."}
+		p := &object{path: o.path + key + "." + shortened(name) + "."}
 		if json.Unmarshal(text, &p.members) != nil || p.members["value"] == nil {
-			o.wrong("params."+shortened(name), "an object with a value", what(text))
+			o.wrong(key+"."+shortened(name), "an object with a value", what(text))
 			return
 		}
 		p.typedParam(name, r)

@@ -4,16 +4,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"regexp"
 	"strconv"
 	"time"
 
+	"dalang/orchestrator/content"
 	"dalang/orchestrator/job"
+	"dalang/orchestrator/planjob"
 	"dalang/orchestrator/schedule"
 	"dalang/orchestrator/task"
 )
-
-var planName = regexp.MustCompile(`\A[a-z][a-z0-9_]*(?:::[a-z][a-z0-9_]*)*\z`)
 
 func decimal(n int64) string { return strconv.FormatInt(n, 10) }
 
@@ -148,54 +147,27 @@ func setTask(e *schedule.Entry, t job.Task) (err error) {
 // planInput reads {"name","parameters","timeout"?}, the parameters as those of
 // environment_plan_run.
 func (o *object) planInput(e *schedule.Entry) error {
-	p := schedule.PlanOrder{Plan: o.must("name", "the name of a plan"), Find: map[string]job.Scope{}}
-	if timeout := o.integer("timeout", 1); timeout != nil {
-		p.Timeout = *timeout
-	}
-	values := map[string]json.RawMessage{}
-	for name, text := range o.parameters() {
-		inner := &object{path: o.path + "parameters." + shortened(name) + "."}
-		if json.Unmarshal(text, &inner.members) != nil || inner.members == nil {
-			o.wrong("parameters."+shortened(name), "an object with value", what(text))
-			break
-		}
-		o.fail(inner.planParameter(name, values, p.Find))
-	}
-	return o.setPlan(e, p, values)
-}
-
-// planParameter reads {"value", "type"?}: a value, or what finds nodes.
-func (o *object) planParameter(name string, values map[string]json.RawMessage, find map[string]job.Scope) error {
-	kind := o.oneOf("type", "query", "node_group")
-	value, given := o.members["value"]
-	o.known = append(o.known, "value")
-	switch {
-	case !given:
-		o.missing("value", "any value")
-	case kind == nil:
-		values[name] = value
-	default:
-		scope := &object{path: o.path, members: map[string]json.RawMessage{*kind: value}}
-		if find[name] = scope.scope(); find[name].Empty() || scope.err != nil {
-			o.wrong("value", map[string]string{"query": "a PQL string or an AST array", "node_group": "the UUID of a node group"}[*kind], what(value))
-		}
-	}
-	return o.done()
-}
-
-// setPlan finishes what an entry of a plan is.
-func (o *object) setPlan(e *schedule.Entry, p schedule.PlanOrder, values map[string]json.RawMessage) (err error) {
-	if o.err == nil && !planName.MatchString(p.Plan) {
-		o.wrong(map[bool]string{true: "plan_name", false: "name"}[o.path == ""], "the name of a plan: parts of lower-case letters, digits and _ with :: between them", quoted(p.Plan))
+	r := planjob.Request{Plan: o.must("name", "the name of a plan")}
+	if o.err == nil && !content.ValidPlan(r.Plan) {
+		o.wrong("name", "the name of a plan: names of lower-case letters, digits and _ with :: between them", quoted(r.Plan))
 	}
 	if !environmentName.MatchString(e.Environment) {
 		o.fail(invalid("environment", "a name of letters, digits and _", quoted(e.Environment)))
 	}
+	if timeout := o.integer("timeout", 1); timeout != nil {
+		r.Timeout = time.Duration(*timeout) * time.Second
+	}
+	o.typedMember("parameters", &r)
 	if err := o.done(); err != nil {
 		return err
 	}
-	if p.Params, err = json.Marshal(values); err != nil {
-		return err
+	return setPlan(e, r)
+}
+
+func setPlan(e *schedule.Entry, r planjob.Request) (err error) {
+	p := schedule.PlanOrder{Plan: r.Plan, Find: r.Find, Timeout: int64(r.Timeout / time.Second)}
+	if p.Params, err = task.Marshal(r.Params); err != nil {
+		return fmt.Errorf("params of a scheduled plan: %w", err)
 	}
 	e.Name = p.Plan
 	e.Secret, err = schedule.PlanInput(p)

@@ -161,17 +161,14 @@ func (a *API) schedulePlan(w http.ResponseWriter, r *http.Request, s Subject) er
 	if err != nil {
 		return err
 	}
-	e := &schedule.Entry{Type: schedule.Plan, Environment: o.str("environment", "production")}
+	e := &schedule.Entry{Type: schedule.Plan}
 	o.oldSchedule(e)
-	p := schedule.PlanOrder{Plan: o.must("plan_name", "the name of a plan")}
-	if timeout := o.integer("timeout", 1); timeout != nil {
-		p.Timeout = *timeout
+	p, err := parsePlan(o, (*object).planParams)
+	if err != nil {
+		return err
 	}
-	values := o.values("params")
-	if values == nil {
-		values = map[string]json.RawMessage{}
-	}
-	if err := o.setPlan(e, p, values); err != nil {
+	e.Environment = p.Environment
+	if err := setPlan(e, p); err != nil {
 		return err
 	}
 	return a.answerOld(w, r, s, e)

@@ -77,14 +77,14 @@ func TestScheduledPlan(t *testing.T) {
 	require.Equal(t, map[string]job.Scope{"targets": {Query: json.RawMessage(`"nodes[certname] { }"`)}, "more": {NodeGroup: "00000000-0000-4000-8000-000000000000"}}, s.plan.Find)
 	require.Equal(t, int64(60), s.plan.Timeout)
 	require.Equal(t, map[string]any{"name": "example::plan", "sensitive_parameters": []any{"password"}, "timeout": 60.0, "parameters": map[string]any{
-		"message": "hello", "object": map[string]any{"value": "xyz"}, "targets": map[string]any{"query": "nodes[certname] { }"},
-		"more": map[string]any{"node_group": "00000000-0000-4000-8000-000000000000"}}}, s.job(t, name).Input)
+		"message": "hello", "object": map[string]any{"value": "xyz"}, "targets": map[string]any{"type": "query", "value": "nodes[certname] { }"},
+		"more": map[string]any{"type": "node_group", "value": "00000000-0000-4000-8000-000000000000"}}}, s.job(t, name).Input)
 	for input, key := range map[string]string{
 		`{"parameters":{}}`:                                                 "input.name",
 		`{"name":"a-b","parameters":{}}`:                                    "input.name",
 		`{"name":"a"}`:                                                      "input.parameters",
 		`{"name":"a","parameters":{"p":1}}`:                                 "input.parameters.p",
-		`{"name":"a","parameters":{"p":{}}}`:                                "input.parameters.p.value",
+		`{"name":"a","parameters":{"p":{}}}`:                                "input.parameters.p",
 		`{"name":"a","parameters":{"p":{"value":1,"type":"fact"}}}`:         "input.parameters.p.type",
 		`{"name":"a","parameters":{"p":{"value":1,"type":"query"}}}`:        "input.parameters.p.value",
 		`{"name":"a","parameters":{"p":{"value":"x","type":"node_group"}}}`: "input.parameters.p.value",
