@@ -61,7 +61,11 @@ bench: ## micro-benchmarks
 
 .PHONY: bench-broker
 bench-broker: ## what 10,000 idle agents cost the server: memory and processor time (6 minutes)
-	DALANG_BENCH_AGENTS=10000 $(GO) test -count=1 -timeout 30m -v ./cmd/internal/brokerbench
+	DALANG_BENCH_AGENTS=10000 $(GO) test -count=1 -timeout 30m -run TestIdleAgents -v ./cmd/internal/brokerbench
+
+.PHONY: bench-deploy
+bench-deploy: ## a deploy on 5,000 simulated nodes, beside ingestion and hostile peers: times, processor, memory (5 minutes)
+	DALANG_BENCH_NODES=$${DALANG_BENCH_NODES:-5000} $(GO) test -count=1 -timeout 30m -run TestDeploy -v ./cmd/internal/brokerbench
 
 FUZZTIME ?= 30s
 

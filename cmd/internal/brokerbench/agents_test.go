@@ -65,20 +65,40 @@ func (p *pki) issue(t *testing.T, certname string, key crypto.PublicKey) []byte 
 // files writes what the server needs and answers its flags.
 func (p *pki) files(t *testing.T) []string {
 	t.Helper()
+	f := p.identity(t, server)
+	return []string{"--tls-ca", f.CA, "--tls-cert", f.Cert, "--tls-key", f.Key}
+}
+
+// identity are the files of somebody with a key of its own.
+type identity struct{ CA, Cert, Key string }
+
+func (p *pki) identity(t *testing.T, certname string) identity {
+	t.Helper()
 	dir := t.TempDir()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	require.NoError(t, err)
-	var flags []string
-	for flag, block := range map[string]*pem.Block{
-		"--tls-ca":   {Type: "CERTIFICATE", Bytes: p.ca.Raw},
-		"--tls-cert": {Type: "CERTIFICATE", Bytes: p.issue(t, server, &key.PublicKey)},
-		"--tls-key":  {Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)},
+	f := identity{CA: filepath.Join(dir, "ca.pem"), Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}
+	for path, block := range map[string]*pem.Block{
+		f.CA:   {Type: "CERTIFICATE", Bytes: p.ca.Raw},
+		f.Cert: {Type: "CERTIFICATE", Bytes: p.issue(t, certname, &key.PublicKey)},
+		f.Key:  {Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)},
 	} {
-		path := filepath.Join(dir, flag[2:]+".pem")
 		require.NoError(t, os.WriteFile(path, pem.EncodeToMemory(block), 0o600))
-		flags = append(flags, flag, path)
 	}
-	return flags
+	return f
+}
+
+// shared is a certificate of the key that all agents share.
+func (p *pki) shared(t *testing.T, certname string) tls.Certificate {
+	t.Helper()
+	return tls.Certificate{Certificate: [][]byte{p.issue(t, certname, &p.agents.PublicKey)}, PrivateKey: p.agents}
+}
+
+// roots are what clients trust.
+func (p *pki) roots() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(p.ca)
+	return pool
 }
 
 // connect connects an agent and answers its connection after the websocket

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"os"
 	"strconv"
@@ -38,15 +37,14 @@ func TestIdleAgents(t *testing.T) {
 	s.Start(t)
 	defer s.Kill(t)
 	t.Logf("before: %s", look(t, s))
-	roots := x509.NewCertPool()
-	roots.AddCert(p.ca)
+	roots := p.roots()
 
 	began, before := time.Now(), look(t, s)
 	conns := make([]*tls.Conn, agents)
 	var group errgroup.Group
 	group.SetLimit(16)
 	for i := range conns {
-		cert := tls.Certificate{Certificate: [][]byte{p.issue(t, fmt.Sprintf("node%05d.example.com", i), &p.agents.PublicKey)}, PrivateKey: p.agents}
+		cert := p.shared(t, fmt.Sprintf("node%05d.example.com", i))
 		group.Go(func() (err error) {
 			conns[i], err = connect(pcp, roots, cert, version)
 			return err
@@ -86,6 +84,7 @@ type state struct {
 	heap, stack int
 	collections int
 	connections int
+	commits     int // transactions of the engine
 	cpu         time.Duration
 }
 
@@ -127,6 +126,8 @@ func look(t *testing.T, s *dalangtest.Server) (at state) {
 			at.heap = int(number)
 		case name == "go_memstats_stack_inuse_bytes":
 			at.stack = int(number)
+		case name == "dalang_orchestrator_commit_seconds_count":
+			at.commits = int(number)
 		case name == "go_gc_duration_seconds_count":
 			at.collections = int(number)
 		}
