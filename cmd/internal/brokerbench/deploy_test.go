@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -155,9 +156,8 @@ func (b *bench) deploy(t *testing.T, agents *fleet, alone float64, others *poste
 	b.note("transactions of the engine: %d", end.commits-began.commits)
 	b.note("hostile peers:%s", halt())
 	seen := watching.end(t)
-	for name, took := range seen.Took {
-		s := series{took}
-		b.note("GET %s: %s", name, s)
+	for _, r := range seen.Reads {
+		b.note("GET %s: %s; in the first %s %s", r.What, series{append(slices.Clone(r.First), r.Afterwards...)}, firstSeconds, series{r.First})
 	}
 	b.note("reports of the runs: submitted in %s", agents.reports.times())
 	b.note("others' commands meanwhile: submitted in %s", others.times())

@@ -32,8 +32,13 @@ type enemy struct {
 	outcast atomic.Int64 // how often its connection ended
 }
 
-// attacks are what enemies do on a connection until it ends.
-func attacks() map[string]func(ctx context.Context, e *enemy, c *tls.Conn) error {
+// attack is what an enemy does on a connection until it ends.
+type attack struct {
+	name string
+	do   func(ctx context.Context, e *enemy, c *tls.Conn) error
+}
+
+func attacks() []attack {
 	controller := pcp.URI{Certname: server, Type: "orchestrator"}.String()
 	flood := func(kind byte, read bool, text func(e *enemy) []byte) func(context.Context, *enemy, *tls.Conn) error {
 		return func(ctx context.Context, e *enemy, c *tls.Conn) error {
@@ -53,13 +58,14 @@ func attacks() map[string]func(ctx context.Context, e *enemy, c *tls.Conn) error
 		return fmt.Appendf(nil, `{"id":%q,"message_type":%q,"target":%q,"sender":%q,"data":{"transaction_id":%q,"results":{"status":"changed"}}}`,
 			uuid.NewString(), pcp.NonBlockingResponse, controller, sender, uuid.NewString())
 	}
-	return map[string]func(context.Context, *enemy, *tls.Conn) error{
-		"garbage, and reads no answer": flood(textFrame, false, func(*enemy) []byte { return []byte(`{"id":`) }),
-		"results of runs that are not": flood(textFrame, true, func(e *enemy) []byte { return result(pcp.AgentURI(e.name).String()) }),
-		"results of others":            flood(textFrame, true, func(*enemy) []byte { return result(pcp.AgentURI(certname(1)).String()) }),
-		"pings":                        flood(pingFrame, true, func(*enemy) []byte { return []byte("?") }),
-		"messages of 60 MB":            flood(textFrame, true, func(*enemy) []byte { return bytes.Repeat([]byte{' '}, 60_000_000) }),
-		"a message, byte by byte": func(ctx context.Context, e *enemy, c *tls.Conn) error {
+	huge := bytes.Repeat([]byte{' '}, 60_000_000)
+	return []attack{
+		{"garbage, and reads no answer", flood(textFrame, false, func(*enemy) []byte { return []byte(`{"id":`) })},
+		{"results of runs that are not", flood(textFrame, true, func(e *enemy) []byte { return result(pcp.AgentURI(e.name).String()) })},
+		{"results of others", flood(textFrame, true, func(*enemy) []byte { return result(pcp.AgentURI(certname(1)).String()) })},
+		{"pings", flood(pingFrame, true, func(*enemy) []byte { return []byte("?") })},
+		{"messages of 60 MB", flood(textFrame, true, func(*enemy) []byte { return huge })},
+		{"a message, byte by byte", func(ctx context.Context, e *enemy, c *tls.Conn) error {
 			f := frame(textFrame, bytes.Repeat([]byte{' '}, 1<<20))
 			for _, b := range f {
 				if _, err := c.Write([]byte{b}); err != nil || !pause(ctx, 5*time.Millisecond) {
@@ -68,11 +74,11 @@ func attacks() map[string]func(ctx context.Context, e *enemy, c *tls.Conn) error
 				e.sent.Add(1)
 			}
 			return nil
-		},
-		"new connections": func(ctx context.Context, e *enemy, c *tls.Conn) error {
+		}},
+		{"new connections", func(_ context.Context, e *enemy, c *tls.Conn) error {
 			e.sent.Add(1)
 			return c.Close()
-		},
+		}},
 	}
 }
 
@@ -94,11 +100,11 @@ func unleash(t *testing.T, p *pki, pcpAddress, api, job string, operator identit
 	var wg sync.WaitGroup
 	var all []*enemy
 	var what []string
-	for name, attack := range attacks() {
+	for _, a := range attacks() {
 		e := &enemy{name: fmt.Sprintf("enemy%d.example.com", len(all)), to: pcpAddress, api: api, job: job, roots: p.roots()}
 		e.cert = p.shared(t, e.name)
-		all, what = append(all, e), append(what, name)
-		wg.Go(func() { e.attack(ctx, attack) })
+		all, what = append(all, e), append(what, a.name)
+		wg.Go(func() { e.attack(ctx, a.do) })
 	}
 	slow := &enemy{name: "a client that asks and does not read", api: api, job: job, roots: p.roots()}
 	pair, err := tls.LoadX509KeyPair(operator.Cert, operator.Key)

@@ -32,9 +32,18 @@ type watch struct {
 
 // watched is what it has seen.
 type watched struct {
-	Took   map[string][]time.Duration // by what was read
+	Reads  []reading
 	Events int
 }
+
+// reading is how long it took to read something, each time.
+type reading struct {
+	What       string
+	First      []time.Duration // in the first seconds, while requests go out
+	Afterwards []time.Duration
+}
+
+const firstSeconds = 5 * time.Second
 
 // poller is a process that does it.
 type poller struct {
@@ -102,20 +111,14 @@ func runPoller(text string) error {
 		}},
 		{"jobs/:id/events?start=", events.read},
 	}
-	took := make([][]time.Duration, len(reads))
+	seen := watched{Reads: make([]reading, len(reads))}
 	var group errgroup.Group
 	for i, one := range reads {
-		group.Go(func() (err error) {
-			took[i], err = repeat(ctx, w.Every, one.read)
-			return err
-		})
+		seen.Reads[i].What = one.name
+		group.Go(func() error { return seen.Reads[i].repeat(ctx, w.Every, one.read) })
 	}
 	if err := group.Wait(); err != nil {
 		return err
-	}
-	seen := watched{Took: map[string][]time.Duration{}}
-	for i, one := range reads {
-		seen.Took[one.name] = took[i]
 	}
 	if err := events.read(); err != nil {
 		return err
@@ -124,21 +127,25 @@ func runPoller(text string) error {
 	return json.NewEncoder(os.Stdout).Encode(seen)
 }
 
-// repeat does something again and again, and says how long it took.
-func repeat(ctx context.Context, every time.Duration, do func() error) (took []time.Duration, err error) {
+// repeat does it again and again.
+func (r *reading) repeat(ctx context.Context, every time.Duration, do func() error) error {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
-	for {
+	for began := time.Now(); ; {
 		select {
 		case <-ctx.Done():
-			return took, nil
+			return nil
 		case <-ticker.C:
 		}
 		start := time.Now()
 		if err := do(); err != nil {
-			return nil, err
+			return err
 		}
-		took = append(took, time.Since(start))
+		took := &r.Afterwards
+		if start.Sub(began) < firstSeconds {
+			took = &r.First
+		}
+		*took = append(*took, time.Since(start))
 	}
 }
 
