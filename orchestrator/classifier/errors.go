@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"dalang/orchestrator/job"
 )
@@ -56,7 +57,7 @@ func missingParent(id string) *job.Error {
 }
 
 func cycle(names []string) *job.Error {
-	return refused(http.StatusUnprocessableEntity, "inheritance-cycle", map[string]any{"groups": names}, "The groups would be above each other in a circle: %v", names)
+	return refused(http.StatusUnprocessableEntity, "inheritance-cycle", map[string]any{"groups": names}, "The groups would be above each other in a circle: %s", strings.Join(names, ", "))
 }
 
 func childrenPresent(g *Group, children []string) *job.Error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 )
 
 // Prefix begins the kinds of the orchestrator's own errors.
@@ -59,7 +60,7 @@ func EmptyTarget(details map[string]any, format string, args ...any) *Error {
 
 // DependencyCycle: nodes wait for each other; cycle begins and ends with the same node.
 func DependencyCycle(cycle []string) *Error {
-	return newError(http.StatusBadRequest, "dependency-cycle", map[string]any{"cycle": cycle}, "The nodes of the application depend on each other in a circle: %v", cycle)
+	return newError(http.StatusBadRequest, "dependency-cycle", map[string]any{"cycle": cycle}, "The nodes of the application depend on each other in a circle: %s", strings.Join(cycle, ", "))
 }
 
 // PuppetDB: the query could not be asked.

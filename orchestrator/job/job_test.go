@@ -114,3 +114,8 @@ func TestOptions(t *testing.T) {
 	require.NoError(t, err)
 	require.JSONEq(t, string(echo), string(again))
 }
+
+// TestDependencyCycle: the message is for people.
+func TestDependencyCycle(t *testing.T) {
+	require.Equal(t, "The nodes of the application depend on each other in a circle: a, b, a", job.DependencyCycle([]string{"a", "b", "a"}).Msg)
+}
