@@ -55,6 +55,7 @@ type follower struct {
 	name   string
 	screen *screen
 
+	plan      bool   // it is a plan job
 	next      string // where the next events start
 	away      bool   // the server did not answer the last time
 	interrupt chan os.Signal
@@ -167,7 +168,11 @@ func (f *follower) wait(ctx context.Context, d time.Duration) (again bool, err e
 
 // interrupted asks what to do; without somebody to ask, the job goes on alone.
 func (f *follower) interrupted(ctx context.Context, s os.Signal) (again bool, err error) {
-	goesOn := fmt.Errorf("job %s goes on: 'dalang job watch %[1]s' follows it, 'dalang job stop %[1]s' stops it", f.name)
+	what, question := "job", "[s]top: let running nodes end, [f]orce: give them up too"
+	if f.plan {
+		what, question = "plan", "[s]top: no step begins any more"
+	}
+	goesOn := fmt.Errorf("%s %s goes on: 'dalang %[1]s watch %[2]s' follows it, 'dalang %[1]s stop %[2]s' stops it", what, f.name)
 	if s != os.Interrupt || !f.screen.interactive {
 		return false, goesOn
 	}
@@ -185,7 +190,7 @@ func (f *follower) interrupted(ctx context.Context, s os.Signal) (again bool, er
 		case <-done:
 		}
 	}()
-	f.screen.ask("Stop job %s? [s]top: let running nodes end, [f]orce: give them up too, [l]eave it alone, [c]ontinue to follow: ", f.name)
+	f.screen.ask("Stop %s %s? %s, [l]eave it alone, [c]ontinue to follow: ", what, f.name, question)
 	select {
 	case <-f.interrupt:
 		f.screen.note("")
@@ -198,6 +203,10 @@ func (f *follower) interrupted(ctx context.Context, s os.Signal) (again bool, er
 func (f *follower) answered(ctx context.Context, answer string, goesOn error) (again bool, err error) {
 	switch answer {
 	case "s", "stop", "f", "force":
+		if f.plan {
+			f.screen.note("Stopping plan %s.", f.name)
+			return true, f.api.stopPlan(ctx, f.name)
+		}
 		if _, err := f.api.stop(ctx, f.name, answer[0] == 'f'); err != nil {
 			return false, err
 		}

@@ -29,7 +29,7 @@ answers queries.`,
 		return &usageError{hinted(cmd, err)}
 	})
 	root.SetVersionTemplate("dalang {{.Version}}\n")
-	root.AddCommand(newServeCommand(), newAgentCommand(), newConfigCommand(), newVersionCommand(), newDLOCommand(), newJobCommand(), newScheduleCommand(), newQueryCommand(),
+	root.AddCommand(newServeCommand(), newAgentCommand(), newConfigCommand(), newVersionCommand(), newDLOCommand(), newJobCommand(), newPlanCommand(), newScheduleCommand(), newQueryCommand(),
 		newTaskCommand(), newTargetCommand(), newTokenCommand(), newUserCommand(), newRoleCommand())
 	completeCompletion(root)
 	for _, cmd := range append(root.Commands(), root) {

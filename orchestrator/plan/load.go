@@ -33,7 +33,7 @@ type Plan struct {
 }
 
 // Parameter is a parameter of a plan. One without a default has to be given,
-// unless its type takes undef.
+// unless it has a type other than Any that takes undef.
 type Parameter struct {
 	task.Parameter
 	value any // of Default

@@ -282,6 +282,7 @@ parameters:
   c: {type: Integer, default: 3, description: how many}
   d: {type: 'Sensitive[String]'}
   e: {default: ~}
+  g: {type: Any}
 steps: []
 return: [$a, $b, $c, $e]
 `))
@@ -292,15 +293,15 @@ return: [$a, $b, $c, $e]
 	for _, q := range p.Parameters {
 		names = append(names, q.Name)
 	}
-	require.Equal(t, []string{"a", "b", "c", "d", "e"}, names)
+	require.Equal(t, []string{"a", "b", "c", "d", "e", "g"}, names)
 	require.True(t, p.Parameters[3].Sensitive)
-	checked, err := p.Check(object(t, `{"a":1,"d":"x"}`))
+	checked, err := p.Check(object(t, `{"a":1,"d":"x","g":1}`))
 	require.NoError(t, err)
 	require.Equal(t, []string{"d"}, checked.Sensitive)
 	_, err = p.Check(object(t, `{"b":"x","c":null,"f":1}`))
 	require.EqualError(t, err, "the parameter 'a' is missing; the parameter 'b': expected Optional[Integer], got String; "+
-		"the parameter 'd' is missing: Sensitive[String]; there is no parameter 'f'")
-	v, err := p.Run(t.Context(), &world{t: t}, object(t, `{"a":"x","c":null,"d":"s"}`))
+		"the parameter 'd' is missing: Sensitive[String]; the parameter 'g' is missing; there is no parameter 'f'")
+	v, err := p.Run(t.Context(), &world{t: t}, object(t, `{"a":"x","c":null,"d":"s","g":1}`))
 	require.NoError(t, err)
 	require.Equal(t, []any{"x", nil, json.Number("3"), nil}, v)
 	_, err = p.Run(t.Context(), &world{t: t}, nil)

@@ -68,7 +68,7 @@ func (p *Plan) Check(given map[string]any) (*task.Arguments, error) {
 	var missing task.Problems
 	for i := range p.Parameters {
 		plain[i] = p.Parameters[i].Parameter
-		if q := &plain[i]; q.Default == nil && q.Type == nil && there[q.Name] == nil {
+		if q := &plain[i]; q.Default == nil && (q.Type == nil || q.Type.String() == "Any") && there[q.Name] == nil {
 			missing = append(missing, fmt.Sprintf("the parameter '%s' is missing", q.Name))
 		}
 	}
