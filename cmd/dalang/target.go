@@ -30,7 +30,8 @@ otherwise. Who may use one is said by the permission
 tasks:run_with_constraints:NUMBER of a role:
 
   dalang target create 'restart web' --tasks service --nodes web1.example.com
-  dalang role create Webmasters orchestrator:view:* tasks:run_with_constraints:1
+  dalang role create Webmasters --permission 'orchestrator:view:*' \
+      --permission tasks:run_with_constraints:1
 
 Which server is asked, and with which token, is as with 'dalang job'.`,
 		Args: usageArgs(cobra.NoArgs),

@@ -283,6 +283,9 @@ func (o *object) done() error {
 	unknown = unknown[:min(len(unknown), 10)]
 	slices.Sort(o.known)
 	e := job.Invalid(unknown[0], "Unknown key %s; known are %s", strings.Join(unknown, ", "), strings.Join(o.known, ", "))
+	if e.Details == nil { // the key is ""
+		e.Details = map[string]any{"key": unknown[0]}
+	}
 	e.Details["expected"] = "one of " + strings.Join(o.known, ", ")
 	e.Details["got"] = "an unknown key"
 	e.Details["keys"] = unknown

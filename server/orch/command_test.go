@@ -76,6 +76,7 @@ func TestDeployValidation(t *testing.T) {
 		{p + `"nop":true}`, "nop", "one of ", "an unknown key"},
 		{p + `"scope":{"node":["a"]}}`, "scope.node", "one of application, node_group, nodes, query, whole_environment", "an unknown key"},
 		{p + `"Noop":true}`, "Noop", "one of ", "an unknown key"},
+		{p + `"\u0020":true}`, " ", "one of ", "an unknown key"},
 		{`{}`, "environment", "the name of an environment", "missing"},
 		{`{"environment":null}`, "environment", "the name of an environment", "missing"},
 		{`{"environment":7}`, "environment", "a string", "a number"},
@@ -230,7 +231,7 @@ func TestStop(t *testing.T) {
 
 // FuzzDeploy: no body makes the handler fail in a way of its own.
 func FuzzDeploy(f *testing.F) {
-	for _, seed := range []string{`{"environment":"production"}`, `{"environment":"","enforce_environment":false,"scope":{"nodes":["a"]}}`, `{"environment":"e","concurrency":[1,2]}`, `[]`} {
+	for _, seed := range []string{`{"":[]}`, `{"environment":"production"}`, `{"environment":"","enforce_environment":false,"scope":{"nodes":["a"]}}`, `{"environment":"e","concurrency":[1,2]}`, `[]`} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, body string) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"slices"
@@ -73,6 +74,7 @@ func (c *Connections) create(w http.ResponseWriter, r *http.Request, s Subject) 
 		return &job.Error{Kind: "puppetlabs.inventory/duplicate-certnames", Status: http.StatusConflict, Details: map[string]any{"certnames": duplicates},
 			Msg: fmt.Sprintf("There are connections for %s already", shortened(fmt.Sprint(duplicates)))}
 	}
+	c.api.audit(r, s, "connections stored", slog.String("connection_id", list[0].ID.String()), slog.Int("nodes", len(list)), slog.Bool("replace", replace))
 	return WriteJSON(w, http.StatusCreated, struct {
 		ID uuid.UUID `json:"connection_id"`
 	}{list[0].ID})
@@ -154,6 +156,7 @@ func (c *Connections) remove(w http.ResponseWriter, r *http.Request, s Subject) 
 	if err := c.store.DeleteConnections(r.Context(), certnames); err != nil {
 		return err
 	}
+	c.api.audit(r, s, "connections deleted", slog.Int("nodes", len(certnames)))
 	return noContent(w)
 }
 
@@ -206,6 +209,7 @@ func (c *Connections) answer(w http.ResponseWriter, r *http.Request, s Subject, 
 		if err := permit(s, "nodes", "view_inventory_sensitive"); err != nil {
 			return err
 		}
+		c.api.audit(r, s, "secrets of connections shown")
 	}
 	list, err := c.store.Connections(r.Context(), certnames)
 	if err != nil {

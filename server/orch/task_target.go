@@ -3,6 +3,7 @@ package orch
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -56,6 +57,7 @@ func (a *API) createTaskTarget(w http.ResponseWriter, r *http.Request, s Subject
 	if err != nil {
 		return err
 	}
+	a.audit(r, s, "task-target created", slog.Int64("task_target", id), slog.Bool("all_tasks", t.AllTasks), slog.Any("tasks", t.Tasks))
 	return WriteJSON(w, http.StatusOK, struct {
 		TaskTarget named `json:"task_target"`
 	}{a.taskTargetRef(r, id)})
@@ -167,7 +169,15 @@ func (a *API) deleteTaskTarget(w http.ResponseWriter, r *http.Request, s Subject
 	if err != nil {
 		return err
 	}
+	a.audit(r, s, "task-target deleted", slog.Int64("task_target", id))
 	return noContent(w)
+}
+
+// audit tells the log who changed what may be done.
+func (a *API) audit(r *http.Request, s Subject, what string, attrs ...slog.Attr) {
+	var owner struct{ Login string }
+	_ = json.Unmarshal(s.Owner(), &owner) // an object of ours
+	a.cfg.Logger.LogAttrs(r.Context(), slog.LevelInfo, what, append(attrs, slog.String("login", owner.Login))...)
 }
 
 // Usage keeps how many nodes there were.

@@ -326,3 +326,25 @@ func TestUsage(t *testing.T) {
 		a.refused(t, http.MethodGet, "/orchestrator/v1/usage?"+bad, "", http.StatusBadRequest, "validation-error")
 	}
 }
+
+// FuzzTask: no body makes the handler fail in a way of its own, and no answer
+// has a value of a key that is a secret.
+func FuzzTask(f *testing.F) {
+	f.Add(`{"":[]}`)
+	f.Add(`{"task":"facts","params":{"a":[1.0,null]},"scope":{"nodes":["a"]},"targets":[{"hostnames":["a"],"transport":"ssh","user":"u","password":"SECRET"}]}`)
+	f.Add(`{"task":"facts","params":{"SECRET":1},"scope":{"query":"nodes{}"},"targets":[{"password":["SECRET"],"private-key-content":{"a":"SECRET"}}]}`)
+	f.Fuzz(func(t *testing.T, body string) {
+		a := newAPI(t, nil)
+		status, text, _ := a.ask(t, http.MethodPost, taskPath, body)
+		switch status {
+		case http.StatusAccepted:
+			require.Len(t, a.tasks, 1)
+			require.NotContains(t, fmt.Sprintf("%v %+v", a.tasks[0].Targets, a.tasks[0].Targets), "SECRET")
+		case http.StatusBadRequest:
+			strict[clientError](t, text)
+			require.Empty(t, a.tasks)
+		default:
+			t.Fatalf("%d: %s", status, text)
+		}
+	})
+}
