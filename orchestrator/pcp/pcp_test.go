@@ -23,7 +23,7 @@ func TestDecodeV2(t *testing.T) {
 		"broker":          {`{"id":"` + id + `","message_type":"x","target":"pcp:///server"}`, ""},
 		"null data":       {`{"id":"` + id + `","message_type":"x","data":null}`, ""},
 		"no JSON":         {`{"id":`, "EOF"},
-		"no object":       {`[]`, "cannot unmarshal"},
+		"no object":       {`[]`, "unmarshal"},
 		"two values":      {`{"id":"` + id + `","message_type":"x"} {}`, "invalid character"},
 		"no id":           {`{"message_type":"x"}`, `id "" is no UUID`},
 		"id no UUID":      {`{"id":"1","message_type":"x"}`, `id "1" is no UUID`},

@@ -105,10 +105,11 @@ func TestDisable(t *testing.T) {
 				l.janitor = w.user("janitor", "scheduled_jobs:delete:*")
 				ann := w.operator("ann")
 				id := l.add(t, ann, w.entry(time.Minute, time.Minute))
-				w.hang = make(chan struct{})
+				hang := make(chan struct{})
+				w.hangOn(hang)
 				pass(time.Minute)
 				end(t, l, id)
-				close(w.hang)
+				close(hang)
 				pass(5 * time.Minute)
 				require.Empty(t, w.jobs())
 				if name == "delete" {

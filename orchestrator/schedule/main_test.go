@@ -33,13 +33,52 @@ type world struct {
 	store  *store.Store
 	access *rbac.Access
 	offset time.Duration // by how much the wall's clock is off the bubble's
-	log    strings.Builder
-	mu     sync.Mutex
+	log    journal
+	mu     sync.Mutex      // guards what follows
 	tried  int             // submissions
 	fail   func(int) error // what the n-th submission fails with, before it is stored
 	warmup time.Duration
 	change func(*schedule.Config) // of schedulers; may be nil
 	hang   chan struct{}          // submissions wait for it; nil: they do not
+}
+
+// journal is what all lives log.
+type journal struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
+}
+
+// failWith sets what submissions fail with.
+func (w *world) failWith(fail func(int) error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.fail = fail
+}
+
+// hangOn sets what submissions wait for.
+func (w *world) hangOn(hang chan struct{}) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.hang = hang
+}
+
+// tries is how many submissions there were.
+func (w *world) tries() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.tried
 }
 
 func inWorld(t *testing.T, test func(t *testing.T, w *world)) {

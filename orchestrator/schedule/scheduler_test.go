@@ -192,17 +192,17 @@ func TestFailures(t *testing.T) {
 		l, begin := w.start(), w.now()
 		defer l.stop()
 		id := l.add(t, w.operator("ann"), w.entry(time.Minute, time.Minute))
-		w.fail = func(int) error { return job.UnknownEnvironment("production") }
+		w.failWith(func(int) error { return job.UnknownEnvironment("production") })
 		pass(time.Minute)
 		require.Equal(t, job.UnknownEnvironment("production").Details, w.get(id).Last.Error.Details)
-		require.Equal(t, 1, w.tried)
+		require.Equal(t, 1, w.tries())
 
-		w.fail = func(n int) error {
+		w.failWith(func(n int) error {
 			if n < 12 {
 				return errDown
 			}
 			return nil
-		}
+		})
 		pass(2*time.Minute + 55*time.Second)
 		require.Equal(t, []int{110 + 120}, w.times(begin), "every ten seconds from 120 on")
 		last := w.get(id).Last
@@ -211,7 +211,7 @@ func TestFailures(t *testing.T) {
 		pass(5 * time.Second)
 		require.Equal(t, []int{230, 240}, w.times(begin))
 
-		w.fail = func(int) error { return job.Unavailable(errors.New("nobody answers")) }
+		w.failWith(func(int) error { return job.Unavailable(errors.New("nobody answers")) })
 		pass(14 * time.Minute)
 		require.Equal(t, int64(2), w.get(id).Last.Job, "not given up yet")
 		pass(3 * time.Minute)
@@ -228,11 +228,11 @@ func TestSlow(t *testing.T) {
 		defer l.stop()
 		ann := w.operator("ann")
 		slow := l.add(t, ann, w.entry(time.Minute, 0))
-		w.hang = make(chan struct{})
+		hang := make(chan struct{})
+		w.hangOn(hang)
 		pass(time.Minute)
-		hang := w.hang
 		w.mu.Lock()
-		w.hang = nil
+		w.hangOn(nil)
 		w.mu.Unlock()
 		l.add(t, ann, w.entry(time.Minute, 0))
 		pass(time.Minute)
