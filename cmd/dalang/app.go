@@ -227,7 +227,7 @@ func (a *app) open(ctx context.Context) error {
 		return err
 	}
 	// The queue comes first: its lock keeps a second Dalang out.
-	q, queued, err := queue.Open(queue.Config{Dir: filepath.Join(data, "stockpile", "cmd"), Logger: a.log, Registerer: a.registry})
+	q, queued, err := queue.Open(queue.Config{Dir: filepath.Join(data, "stockpile", "cmd"), Logger: a.log, Registerer: a.registry, RemoveAfter: time.Second})
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,8 @@
 //
 // # Letting a command go
 //
-// Ack removes the body and then the attempts. Neither is synced: after a crash
+// Ack removes the body and then the attempts, at once or, with RemoveAfter,
+// together with others a little later. Neither is synced: after a crash
 // the command may come back, in its old place, to be applied once more.
 // Attempts are synced before they get their name, and the name is not: after a
 // crash they may be an earlier list, or none; never part of one, and never

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"sync"
@@ -36,6 +35,11 @@ type Config struct {
 	Logger     *slog.Logger          // nil: silent
 	Registerer prometheus.Registerer // nil: metrics are kept, not registered
 	Now        func() time.Time      // nil: time.Now
+	// RemoveAfter is how long the files of commands that have been dealt with
+	// stay, to be removed together: a file system that is told what has become
+	// free (mount option discard) makes every sync wait for every removal.
+	// 0: Ack removes.
+	RemoveAfter time.Duration
 }
 
 func (c *Config) applyDefaults() error {
@@ -78,6 +82,8 @@ type Queue struct {
 	running  sync.WaitGroup // calls that use the disk; Add only under mu and not closed
 	// attempted holds the commands that have a file of attempts.
 	attempted map[tried]struct{}
+	gone      []Entry     // acknowledged, to be removed
+	removal   *time.Timer // of gone; nil before the first
 }
 
 // Available tells why nothing is accepted at the moment: nil, a *DiskError or
@@ -141,20 +147,6 @@ func (q *Queue) Body(e Entry) (io.ReadCloser, error) {
 // Moved afterwards.
 func (q *Queue) Path(e Entry) string { return filepath.Join(q.q, e.Name()) }
 
-// Ack forgets a command that has been dealt with. It is not synced: after a
-// crash the command may come back once more, in its old place.
-func (q *Queue) Ack(e Entry) error {
-	if err := q.begin(); err != nil {
-		return err
-	}
-	defer q.running.Done()
-	if err := q.cfg.FS.Remove(q.Path(e)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return q.fail(opRemove, err)
-	}
-	q.forgetAttempts(e)
-	return nil
-}
-
 // Moved forgets a command whose file somebody else has taken.
 func (q *Queue) Moved(e Entry) {
 	if err := q.begin(); err != nil {
@@ -195,7 +187,8 @@ func (q *Queue) Probe(ctx context.Context) error {
 	return nil
 }
 
-// Close waits for running calls and gives the directory free. Calling it
+// Close waits for running calls, removes what waits for it and gives the
+// directory free. Calling it
 // again does nothing.
 func (q *Queue) Close() error {
 	q.mu.Lock()
@@ -206,6 +199,7 @@ func (q *Queue) Close() error {
 	q.closed = true
 	q.mu.Unlock()
 	q.running.Wait()
+	q.removeWaiting()
 	if err := q.lock.Close(); err != nil {
 		return fmt.Errorf("unlock queue: %w", err)
 	}
