@@ -205,14 +205,12 @@ func (e *Engine) loop(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ctx.Err() == nil {
-		e.turn(ctx)
-		more := e.joinable && e.join(ctx) && e.joinable
-		wait := e.due.wait(e.cfg.Now())
-		if more {
+		if e.turn(ctx) {
 			continue
 		}
+		wait := e.due.wait(e.cfg.Now())
 		if e.joinable {
-			wait = min(wait, time.Second) // they could not be read
+			wait = min(wait, time.Second) // reports could not be read
 		}
 		timer.Reset(wait)
 		select {
@@ -226,16 +224,19 @@ func (e *Engine) loop(ctx context.Context) error {
 	return nil
 }
 
-// turn does what has come in, and lets nodes start.
-func (e *Engine) turn(ctx context.Context) {
+// turn does what has come in, and lets nodes start. It tells whether there is
+// more to do at once.
+func (e *Engine) turn(ctx context.Context) (more bool) {
 	t := e.newTurn(ctx)
 	for _, do := range e.inbox.take() {
 		do(t)
 	}
+	more = e.joinable && e.join(t) && e.joinable
 	e.expire(t)
-	e.schedule(t)
+	more = e.schedule(t) || more
 	e.commit(t)
 	e.metrics.look(e)
+	return more
 }
 
 // post has the loop do something in its next turn. It never blocks.

@@ -1,9 +1,11 @@
 package orchestrator_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -372,4 +374,75 @@ func TestConfig(t *testing.T) {
 	require.ErrorContains(t, err, "are required")
 	_, err = orchestrator.NewScopes(orchestrator.ScopesConfig{})
 	require.ErrorContains(t, err, "Querier is required")
+}
+
+// gate is a database that commits only while it is open.
+type gate struct {
+	orchestrator.Database
+	open    chan struct{} // holds a value while it is
+	commits atomic.Int32
+}
+
+func newGate(w *world) *gate {
+	g := &gate{Database: w.store, open: make(chan struct{}, 1)}
+	g.open <- struct{}{}
+	return g
+}
+
+func (g *gate) ChangeJobs(ctx context.Context, b *job.Batch) (*job.Applied, error) {
+	<-g.open
+	defer func() { g.open <- struct{}{} }()
+	g.commits.Add(1)
+	return g.Database.ChangeJobs(ctx, b)
+}
+
+// TestTogether: an agent's word and its report are taken up in one turn, and
+// join.
+func TestTogether(t *testing.T) {
+	inWorld(t, "a b", func(t *testing.T, w *world) {
+		w.agents["a"].reports = true
+		g := newGate(w)
+		l := w.start(func(c *orchestrator.Config) { c.Database = g })
+		defer l.stop()
+		id := l.deploy("a", nil)
+		pass(30 * time.Second)
+		require.Equal(t, "a running: running", w.states(id))
+		<-g.open
+		l.deploy("b", nil)
+		pass(time.Minute) // a has reported and ended
+		require.Equal(t, "a running: running", w.states(id), "the engine waits for the database")
+		before := g.commits.Load()
+		g.open <- struct{}{}
+		synctest.Wait()
+		require.Equal(t, "a finished: finished", w.states(id))
+		n := w.node(id, "a")
+		require.NotEmpty(t, n.ReportHash)
+		require.Equal(t, uuidOf(n.TransactionID), n.TransactionUUID)
+		require.Equal(t, []string{"node_running a", "node_finished a", "job_finished"}, w.events(id))
+		require.Equal(t, before+2, g.commits.Load(), "that of b, and one of all that a has to say")
+		left, err := w.store.JobReports(t.Context(), 1)
+		require.NoError(t, err)
+		require.Empty(t, left)
+	})
+}
+
+// TestMany: nodes start a hundred at a time; what those before them say is
+// heard in between, and all of them start at once nevertheless.
+func TestMany(t *testing.T) {
+	all := many(350)
+	inWorld(t, all, func(t *testing.T, w *world) {
+		for _, a := range w.agents {
+			a.far = 0
+		}
+		g := newGate(w)
+		l := w.start(func(c *orchestrator.Config) { c.Database, c.Compiles = g, 1000 })
+		defer l.stop()
+		id := l.deploy(all, nil)
+		require.Equal(t, 350, w.atWork())
+		require.GreaterOrEqual(t, g.commits.Load(), int32(4))
+		pass(time.Minute)
+		j, err := w.store.Job(t.Context(), id)
+		require.NoError(t, err)
+		require.Equal(t, job.Counts{job.Finished: 350}, j.Nodes)
+	})
 }

@@ -225,8 +225,11 @@ func (e *Engine) skip(t *turn, r *run, needed []string) {
 
 // unqueue takes a run out of its job's queue.
 func (e *Engine) unqueue(r *run) {
-	if r.phase == queued {
-		r.job.queue = slices.DeleteFunc(r.job.queue, func(o *run) bool { return o == r })
+	if r.phase != queued {
+		return
+	}
+	if i := slices.Index(r.job.queue, r); i >= 0 {
+		r.job.unqueue(i)
 	}
 }
 

@@ -1,7 +1,6 @@
 package orchestrator
 
 import (
-	"context"
 	"log/slog"
 
 	"dalang/orchestrator/job"
@@ -10,29 +9,44 @@ import (
 // reportsAtOnce is how many reports one turn joins.
 const reportsAtOnce = 200
 
-// join joins stored reports with their runs, in a turn of its own: a run that
-// is still open ends, one that has ended gets what the report knows. It is
-// false if the reports could not be read; they wait then for the next turn.
-func (e *Engine) join(ctx context.Context) bool {
-	notes, err := e.db.JobReports(ctx, reportsAtOnce)
+// join plans to join stored reports with their runs: a run that is still open
+// ends, one that has ended gets what the report knows. It is false if the
+// reports could not be read; they wait then for another turn.
+func (e *Engine) join(t *turn) bool {
+	notes, err := e.db.JobReports(t.ctx, reportsAtOnce)
 	if err != nil {
-		if ctx.Err() == nil {
-			e.log.LogAttrs(ctx, slog.LevelError, "reading reports of jobs failed", slog.Any("error", err))
+		if t.ctx.Err() == nil {
+			e.log.LogAttrs(t.ctx, slog.LevelError, "reading reports of jobs failed", slog.Any("error", err))
 		}
 		return false
 	}
 	e.joinable = len(notes) == reportsAtOnce
-	t := e.newTurn(ctx)
 	jobs := map[int64]*job.Job{}
 	for i := range notes {
 		t.batch.Notes = append(t.batch.Notes, notes[i].Note)
 		if notes[i].Report != nil {
+			t.foresee(&notes[i].Node)
 			e.joinOne(t, &notes[i], jobs)
 		}
 	}
-	e.schedule(t)
-	e.commit(t)
 	return true
+}
+
+// foresee brings a node that was read to where it will be after this turn: what
+// its agent said may have come together with its report.
+func (t *turn) foresee(n *job.Node) {
+	i, ended := t.ends[node{n.JobID, n.Certname}]
+	if !ended {
+		return
+	}
+	m := &t.batch.Nodes[i]
+	n.State, n.Finished = m.To, t.at
+	if m.TransactionUUID != "" {
+		n.TransactionUUID = m.TransactionUUID
+	}
+	if m.ReportHash != "" {
+		n.ReportHash = m.ReportHash
+	}
 }
 
 func (e *Engine) joinOne(t *turn, n *job.ReportNote, jobs map[int64]*job.Job) {
@@ -64,6 +78,9 @@ func (e *Engine) enrich(t *turn, d *deploys, n *job.ReportNote, jobs map[int64]*
 		return
 	}
 	j := jobs[n.Node.JobID]
+	if a := e.jobs[n.Node.JobID]; a != nil {
+		j = a.Job
+	}
 	if j == nil {
 		var err error
 		if j, err = e.db.Job(t.ctx, n.Node.JobID); err != nil {

@@ -31,7 +31,13 @@ func (e *Engine) rescue(ctx context.Context) error {
 	questions := t.after
 	t.after = nil
 	e.commit(t)
-	for e.joinable && ctx.Err() == nil && e.join(ctx) {
+	for e.joinable && ctx.Err() == nil {
+		t := e.newTurn(ctx)
+		if !e.join(t) {
+			break
+		}
+		e.schedule(t)
+		e.commit(t)
 	}
 	for _, ask := range questions {
 		ask()

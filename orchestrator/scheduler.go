@@ -154,9 +154,19 @@ func (e *Engine) enqueue(r *run, first bool) {
 	}
 }
 
-// schedule lets nodes start, one of each job in turn, while there are slots.
-func (e *Engine) schedule(t *turn) {
+// startsAtOnce is how many nodes one turn lets start. What the first of them
+// say is heard before the last have been asked, and neither the answers nor
+// those who read the API stand in a queue behind thousands of requests.
+const startsAtOnce = 100
+
+// schedule lets nodes start, one of each job in turn, while there are slots. It
+// tells whether more could start in another turn.
+func (e *Engine) schedule(t *turn) (more bool) {
+	started := 0
 	for idle := 0; idle < len(e.ring); {
+		if started == startsAtOnce {
+			return true
+		}
 		if e.next >= len(e.ring) {
 			e.next = 0
 		}
@@ -165,6 +175,7 @@ func (e *Engine) schedule(t *turn) {
 		before := len(e.ring)
 		if e.startOne(t, a) {
 			idle = 0
+			started++
 		} else {
 			idle++
 		}
@@ -172,6 +183,7 @@ func (e *Engine) schedule(t *turn) {
 			idle = 0 // the job has ended; who is next has moved
 		}
 	}
+	return false
 }
 
 // startOne starts the first node of a job that can start; those before it
@@ -187,7 +199,7 @@ func (e *Engine) startOne(t *turn, a *active) bool {
 			i++ // another node may go another way
 			continue
 		}
-		a.queue = slices.Delete(a.queue, i, i+1)
+		a.unqueue(i)
 		c := e.transports[r.transport]
 		switch {
 		case c == nil:
@@ -199,6 +211,16 @@ func (e *Engine) startOne(t *turn, a *active) bool {
 		}
 	}
 	return false
+}
+
+// unqueue takes one out of the queue. Mostly that is the first.
+func (a *active) unqueue(i int) {
+	if i == 0 {
+		a.queue[0] = nil
+		a.queue = a.queue[1:]
+		return
+	}
+	a.queue = slices.Delete(a.queue, i, i+1)
 }
 
 func (p *pool) full() bool { return p.used >= p.size }

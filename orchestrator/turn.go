@@ -15,12 +15,19 @@ type turn struct {
 	ctx   context.Context
 	at    time.Time
 	batch job.Batch
-	moved []*run // of batch.Nodes
+	moved []*run       // of batch.Nodes
+	ends  map[node]int // moves of batch.Nodes that end a run
 	after []func()
 }
 
+// node is a node of a job.
+type node struct {
+	job      int64
+	certname string
+}
+
 func (e *Engine) newTurn(ctx context.Context) *turn {
-	return &turn{ctx: ctx, at: e.cfg.Now().UTC().Truncate(time.Millisecond)}
+	return &turn{ctx: ctx, ends: map[node]int{}, at: e.cfg.Now().UTC().Truncate(time.Millisecond)}
 }
 
 // then is done after the commit, in order.
@@ -35,6 +42,9 @@ func (t *turn) move(r *run, to job.State, c conclusion) {
 		TransactionUUID: c.transactionUUID, ReportHash: c.reportHash, Details: c.details, Result: c.result}
 	if to == job.Ready || r.state != job.New {
 		m.TransactionID, m.Fingerprint = r.transaction, r.fingerprint
+	}
+	if to.Terminal() {
+		t.ends[node{m.JobID, m.Certname}] = len(t.batch.Nodes)
 	}
 	t.batch.Nodes = append(t.batch.Nodes, m)
 	t.moved = append(t.moved, r)

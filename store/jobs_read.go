@@ -256,9 +256,9 @@ func scanNode(rows *sql.Rows) (job.Node, error) {
 // without limit and offset, and the id of the first event that is not yet
 // there (at least 1): all in one snapshot. Or job.UnknownJob.
 func (s *Store) JobNodes(ctx context.Context, id int64, f job.NodeFilter) (nodes []job.Node, total int, next int64, err error) {
-	where, args := "job_id = ?1", []any{id}
-	if f.State != "" {
-		where, args = where+" AND state = ?2", append(args, f.State)
+	from, where, args := "job_node", "job_id = ?1", []any{id}
+	if f.State != "" { // the planner would rather read all of the job in the right order
+		from, where, args = from+" INDEXED BY job_node_state", where+" AND state = ?2", append(args, f.State)
 	}
 	now := f.Now
 	if now.IsZero() {
@@ -271,18 +271,20 @@ func (s *Store) JobNodes(ctx context.Context, id int64, f job.NodeFilter) (nodes
 	if order == "" {
 		return nil, 0, 0, fmt.Errorf("read nodes of job %d: no order by %q", id, f.OrderBy)
 	}
-	order = "ORDER BY " + order + direction(f.Desc) + ", position" + page(f.Limit, f.Offset)
+	order = " ORDER BY " + order + direction(f.Desc) + ", position"
 	err = s.ReadTx(ctx, func(ctx context.Context, conn *sql.Conn) (err error) {
-		if _, err = readJob(ctx, conn, id); err != nil {
+		j, err := readJob(ctx, conn, id)
+		if err != nil {
 			return err
 		}
-		if err = conn.QueryRowContext(ctx, "SELECT count(*) FROM job_node WHERE "+where, args...).Scan(&total); err != nil {
-			return err
+		if total = j.NodeCount; f.State != "" {
+			total = j.Nodes[f.State]
 		}
 		if next, err = nextEvent(ctx, conn, id); err != nil {
 			return err
 		}
-		nodes, err = queryNodes(ctx, conn, where, order, args...)
+		// Rows are wide: what is sorted is their ids.
+		nodes, err = queryNodes(ctx, conn, "id IN (SELECT id FROM "+from+" WHERE "+where+order+page(f.Limit, f.Offset)+")", order, args...)
 		return err
 	})
 	if err != nil {

@@ -3,6 +3,9 @@ package job
 import (
 	"encoding/json"
 	"time"
+
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Report is what a stored report says that a job wants to know.
@@ -62,11 +65,13 @@ func (r *Report) Counters() map[string]int64 {
 	for _, name := range [...]string{"total", "changed", "failed", "skipped", "restarted", "failed_to_restart", "scheduled", "out_of_sync", "corrective_change"} {
 		counters[name] = 0
 	}
+	// Most of the metrics are times of classes and types, hundreds of them.
 	var metrics []struct {
-		Category, Name string
-		Value          float64
+		Category string  `json:"category"`
+		Name     string  `json:"name"`
+		Value    float64 `json:"value"`
 	}
-	if json.Unmarshal(r.Metrics, &metrics) != nil {
+	if jsonv2.Unmarshal(r.Metrics, &metrics, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) != nil {
 		return counters
 	}
 	for _, m := range metrics {
