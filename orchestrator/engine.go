@@ -231,6 +231,11 @@ func (e *Engine) turn(ctx context.Context) (more bool) {
 	for _, do := range e.inbox.take() {
 		do(t)
 	}
+	select {
+	case <-e.db.ReportNotes():
+		e.joinable = true
+	default:
+	}
 	more = e.joinable && e.join(t) && e.joinable
 	e.expire(t)
 	more = e.schedule(t) || more
