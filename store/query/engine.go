@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"dalang/store/query/ast"
+	"dalang/store/query/sqlfunc"
 )
 
 // Engine answers queries. It is safe for concurrent use.
@@ -177,7 +178,7 @@ func (e *Engine) Run(ctx context.Context, req Request, sink Sink) error {
 		run := &run{answer: a, sink: out, req: &req, id: id, watch: e.watch(), waits: e.metrics.waits}
 		err := e.inTurn(ctx, run)
 		if err != nil {
-			err = cause(ctx, err)
+			err = cause(ctx, blame(err))
 		}
 		e.finished(run, err)
 		return err
@@ -198,6 +199,14 @@ func (e *Engine) timeout(asked *time.Duration) time.Duration {
 		limit = top
 	}
 	return limit
+}
+
+// blame knows the errors of running statements that are the client's fault.
+func blame(err error) error {
+	if sqlfunc.TookTooLong(err) {
+		return &Error{Message: "The regular expression takes too long to match", Hint: "Look-around, back-references and word boundaries make expressions slow; nested repetitions like (a+)+ much more so."}
+	}
+	return err
 }
 
 // cause prefers the reason why the context ended.
@@ -322,6 +331,11 @@ func (e *Engine) Exists(ctx context.Context, kind Parent, id string) (found bool
 	}[kind]
 	if !ok {
 		return false, fmt.Errorf("query: unknown parent %q", kind)
+	}
+	if limit := e.timeout(nil); limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
 	}
 	err = e.cfg.DB.ReadTx(ctx, func(ctx context.Context, conn *sql.Conn) error {
 		var one int

@@ -218,6 +218,18 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// TestSlowRegexp: a pattern that backtracks for ever is the client's mistake.
+func TestSlowRegexp(t *testing.T) {
+	e, st := open(t, nil)
+	load(t, st, facts("a", "x", `"`+strings.Repeat("a", 60)+`"`))
+	for _, text := range []string{`facts{value ~ "^(a+)+(?=b)$"}`, `facts[count()]{value ~ "^(a+)+(?=b)$"}`} {
+		err := e.Run(context.Background(), query.Request{Query: parse(t, text)}, &rows{})
+		var mistake *query.Error
+		require.ErrorAs(t, err, &mistake)
+		require.EqualError(t, err, "The regular expression takes too long to match")
+	}
+}
+
 // TestCancel: a client that goes away ends its query, which frees its slot.
 func TestCancel(t *testing.T) {
 	e, st := open(t, func(c *query.Config) { c.MaxConcurrent = 1 })

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/dlclark/regexp2"
@@ -55,6 +56,10 @@ func CompileRegexp(pattern string) (*Regexp, error) {
 
 // errMatch hides the pattern's text, which the engine repeats.
 var errMatch = errors.New("the regular expression takes too long to match")
+
+// TookTooLong tells whether a statement failed because a match ran into its
+// limit of time: the database hands on the text of an error alone.
+func TookTooLong(err error) bool { return strings.HasSuffix(err.Error(), errMatch.Error()) }
 
 // Match tells whether the text holds a match.
 func (r *Regexp) Match(text string) (bool, error) {
