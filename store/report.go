@@ -32,7 +32,8 @@ func (a *applier) report(p *wireformat.Report) (outcome.Result, error) {
 	if err != nil {
 		return done, err
 	}
-	if err := a.insertEvents(id, p.Events); err != nil {
+	counts, err := a.insertEvents(id, p.Events)
+	if err != nil {
 		return done, err
 	}
 	if err := a.noteReport(id, p); err != nil {
@@ -44,9 +45,36 @@ func (a *applier) report(p *wireformat.Report) (outcome.Result, error) {
 	return done, a.exec(`UPDATE node SET latest_report_id = ?2, report_timestamp = ?3, report_producer_timestamp = ?4,
 		report_environment_id = ?5, latest_report_hash = ?6, latest_report_status = ?7, latest_report_noop = ?8,
 		latest_report_noop_pending = ?9, latest_report_corrective_change = ?10, latest_report_job_id = ?11,
-		cached_catalog_status = ?12 WHERE id = ?1`,
+		cached_catalog_status = ?12, latest_report_failures = ?13, latest_report_skips = ?14,
+		latest_report_intentional_successes = ?15, latest_report_corrective_successes = ?16,
+		latest_report_intentional_noops = ?17, latest_report_corrective_noops = ?18 WHERE id = ?1`,
 		n.id, id, ms(p.EndTime), ms(p.ProducerTimestamp), environment, p.Hash, p.Status, p.Noop, p.NoopPending,
-		p.CorrectiveChange, p.JobID, p.CachedCatalogStatus)
+		p.CorrectiveChange, p.JobID, p.CachedCatalogStatus,
+		counts.failures, counts.skips, counts.successes[0], counts.successes[1], counts.noops[0], counts.noops[1])
+}
+
+// eventCounts counts events by status; successes and noops [0] are
+// intentional, [1] corrective.
+type eventCounts struct {
+	failures, skips  int
+	successes, noops [2]int
+}
+
+func (c *eventCounts) add(e *wireformat.Event) {
+	corrective := 0
+	if e.CorrectiveChange != nil && *e.CorrectiveChange {
+		corrective = 1
+	}
+	switch e.Status {
+	case "failure":
+		c.failures++
+	case "skipped":
+		c.skips++
+	case "success":
+		c.successes[corrective]++
+	case "noop":
+		c.noops[corrective]++
+	}
 }
 
 func (a *applier) insertReport(node int64, p *wireformat.Report, environment any) (int64, error) {
@@ -72,8 +100,9 @@ func (a *applier) insertReport(node int64, p *wireformat.Report, environment any
 		id, dialect.Pack(p.Metrics), dialect.Pack(p.Logs), dialect.Pack(p.Resources))
 }
 
-// insertEvents stores the events that are not older than resource-events-ttl.
-func (a *applier) insertEvents(report int64, events []wireformat.Event) error {
+// insertEvents stores the events that are not older than resource-events-ttl,
+// and counts them.
+func (a *applier) insertEvents(report int64, events []wireformat.Event) (counts eventCounts, err error) {
 	oldest := a.now.Add(-a.store.cfg.ResourceEventsTTL)
 	for i := range events {
 		e := &events[i]
@@ -82,11 +111,11 @@ func (a *applier) insertEvents(report int64, events []wireformat.Event) error {
 		}
 		ref, err := a.ref(e.ResourceType, e.ResourceTitle)
 		if err != nil {
-			return err
+			return counts, err
 		}
 		file, err := a.file(e.File)
 		if err != nil {
-			return err
+			return counts, err
 		}
 		var path any
 		if e.ContainmentPath != nil {
@@ -97,8 +126,9 @@ func (a *applier) insertEvents(report int64, events []wireformat.Event) error {
 			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)`,
 			report, i, ref, e.Status, ms(e.Timestamp), e.Property, e.Name, text(e.OldValue), text(e.NewValue), e.Message,
 			file, e.Line, path, e.ContainingClass, e.CorrectiveChange); err != nil {
-			return err
+			return counts, err
 		}
+		counts.add(e)
 	}
-	return nil
+	return counts, nil
 }

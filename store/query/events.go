@@ -180,6 +180,9 @@ func (c *counts) newFilter(v ast.Value) (*countsFilter, error) {
 
 // summary selects a row for each subject: g0, g1 and the counters.
 func (c *counts) summary(e *emitter, by string) string {
+	if sql := c.ready(e, by); sql != "" {
+		return c.filtered(e, sql)
+	}
 	s := e.scope(c.events.ent)
 	names, cols, _ := subject(by)
 	inner := []string{"v.status AS s", "v.corrective_change AS cc"}
@@ -199,9 +202,14 @@ func (c *counts) summary(e *emitter, by string) string {
 			outer = append(outer, "count(DISTINCT CASE WHEN "+k.test+" THEN node END) AS "+k.name)
 			continue
 		}
-		outer = append(outer, "sum("+k.test+") AS "+k.name)
+		outer = append(outer, "count(*) FILTER (WHERE "+k.test+") AS "+k.name)
 	}
 	sql := "SELECT " + strings.Join(outer, ", ") + " FROM (" + c.events.body(s, distinct+strings.Join(inner, ", ")) + ") GROUP BY " + strings.Join(groups, ", ")
+	return c.filtered(e, sql)
+}
+
+// filtered applies counts_filter.
+func (c *counts) filtered(e *emitter, sql string) string {
 	if f := c.filter; f != nil {
 		sql = "SELECT * FROM (" + sql + ") WHERE " + f.field + " " + f.op + " " + e.arg(f.value)
 	}

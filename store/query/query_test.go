@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 // open makes an engine over an empty store.
 func open(t testing.TB, change func(*query.Config)) (*query.Engine, *store.Store) {
 	t.Helper()
-	st, err := store.Open(context.Background(), store.Config{Path: filepath.Join(t.TempDir(), "store.db"), ReportTTL: 1e5 * time.Hour})
+	st, err := store.Open(context.Background(), store.Config{Path: filepath.Join(t.TempDir(), "store.db"), ReportTTL: 1e6 * time.Hour, ResourceEventsTTL: 1e6 * time.Hour})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, st.Close()) })
 	cfg := query.Config{DB: st, Now: func() time.Time { return time.UnixMilli(1e12) }}
