@@ -151,7 +151,7 @@ func (a *app) stages() []*stage {
 		}})
 	}
 	// What runs on nodes without an agent is ended, and cleaned up there.
-	all = append(all, &stage{services: []service{{"ssh", o.runShell}, {"usage", a.noteUsage}}})
+	all = append(all, &stage{services: []service{{"agentless runs", o.runRemotes}, {"usage", a.noteUsage}}})
 	return append(all, &stage{services: []service{
 		{"garbage collection", a.store.RunGC}, {"dead letter office", a.office.Run}, {"metrics", a.metrics.Run},
 	}})

@@ -82,7 +82,7 @@ func (a *app) openOrchestrator(ctx context.Context, queries *query.Engine) error
 		}
 		o.engine.Add(o.pxp)
 	}
-	if err := o.addShell(a.cfg, o.engine, a.log); err != nil {
+	if err := o.addRemotes(a.cfg, o.engine, a.log); err != nil {
 		return err
 	}
 	if o.plans, err = a.newPlans(o, scopes); err != nil {

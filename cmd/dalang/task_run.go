@@ -42,7 +42,7 @@ secret belongs into a file: everybody on this machine can see command lines.
 Which nodes: --nodes names them, --query asks the database (PQL, or AST), --group
 takes those of a node group (by id or name). Nodes without an agent are reached by
 their stored connections, or as --targets says: the JSON array of the API's key of
-this name, also as @FILE or @-.
+this name, also as @FILE or @-. WinRM has not been proven against Windows.
 
 Prints a line for each node that begins or ends, and at the end what each wrote.
 Ctrl-C offers to stop the job; without a terminal, the job goes on and can be

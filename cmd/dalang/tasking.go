@@ -4,17 +4,13 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"net/http"
 	"time"
 
-	"dalang/cmd/internal/config"
-	"dalang/orchestrator"
 	"dalang/orchestrator/agentless"
 	"dalang/orchestrator/content"
 	"dalang/orchestrator/job"
 	"dalang/orchestrator/secret"
-	"dalang/orchestrator/ssh"
 	"dalang/orchestrator/task"
 	"dalang/server/orch"
 )
@@ -25,7 +21,7 @@ type tasking struct {
 	content     content.Source
 	files       http.Handler // nil: agents get files from a Puppet Server
 	secrets     *secret.Keeper
-	shell       *agentless.Transport
+	remotes     []*agentless.Transport // ssh and winrm
 	connections *orch.Connections
 }
 
@@ -48,41 +44,6 @@ func (a *app) newTasking() (*tasking, error) {
 		t.content, t.files = d, d
 	}
 	return t, nil
-}
-
-// addShell adds the transport of nodes that are reached over SSH.
-func (t *tasking) addShell(c *config.Config, engine *orchestrator.Engine, log *slog.Logger) (err error) {
-	t.shell, err = ssh.NewTransport(ssh.TransportConfig{
-		Config: ssh.Config{KnownHosts: c.Orchestrator.SSHKnownHosts},
-		Target: func(ctx context.Context, id int64, certname string) (ssh.Target, error) {
-			how, err := engine.Connection(ctx, id, certname)
-			return sshTarget(how, c.Orchestrator.SSHHostKeyCheck), err
-		},
-		Open: t.content.Open, Sink: engine, Logger: log,
-	})
-	if err == nil {
-		engine.Add(t.shell)
-	}
-	return err
-}
-
-// sshTarget is a connection as package ssh knows it.
-func sshTarget(c job.Connection, check bool) ssh.Target {
-	if c.HostKeyCheck != nil {
-		check = *c.HostKeyCheck
-	}
-	return ssh.Target{
-		Host: c.Hostname, Port: c.Port, User: c.User, Password: c.Password, PrivateKey: c.PrivateKey,
-		RunAs: c.RunAs, RunAsCommand: c.RunAsCommand, SudoPassword: c.SudoPassword,
-		ConnectTimeout: time.Duration(c.ConnectTimeout) * time.Second, HostKeyCheck: check, TTY: c.TTY, TmpDir: c.TmpDir, Interpreters: c.Interpreters,
-	}
-}
-
-// runShell ends what runs over SSH when ctx ends.
-func (t *tasking) runShell(ctx context.Context) error {
-	<-ctx.Done()
-	t.shell.Close()
-	return nil
 }
 
 // noteUsage keeps how many nodes there are: now, and whenever an hour begins.

@@ -74,6 +74,9 @@ type Connection struct {
 	Extensions     []string          `json:"extensions,omitempty"`
 	Interpreters   map[string]string `json:"interpreters,omitempty"` // extension to program
 	HostKeyCheck   *bool             `json:"host-key-check,omitempty"`
+	SSL            *bool             `json:"ssl,omitempty"`        // of winrm; nil: yes
+	SSLVerify      *bool             `json:"ssl-verify,omitempty"` // of winrm; nil: yes
+	CACert         string            `json:"cacert,omitempty"`     // of winrm: PEM; "": the system's
 }
 
 // String is for messages: it tells no secret.

@@ -112,7 +112,7 @@ func (c *client) do(ctx context.Context, j agentless.Job) (out agentless.Outcome
 	if j.Began != nil {
 		j.Began()
 	}
-	ran, err := c.run(ctx, powershell(runWrapper(dir)), nil)
+	ran, err := c.run(ctx, runWrapper(dir), nil)
 	if err != nil {
 		return out, err
 	}

@@ -14,6 +14,8 @@ func quote(text string) string {
 	return "'" + strings.NewReplacer("'", "''", "\u2018", "\u2018\u2018", "\u2019", "\u2019\u2019", "\u201a", "\u201a\u201a", "\u201b", "\u201b\u201b").Replace(text) + "'"
 }
 
+const program = "powershell.exe -NoProfile -NonInteractive -ExecutionPolicy Bypass"
+
 // powershell is the command line that runs a script. Windows allows it 8,191
 // characters: scripts that could grow are files.
 func powershell(script string) string {
@@ -22,12 +24,12 @@ func powershell(script string) string {
 	for _, u := range units {
 		raw = append(raw, byte(u), byte(u>>8))
 	}
-	return "powershell.exe -NoProfile -NonInteractive -ExecutionPolicy Bypass -EncodedCommand " + base64.StdEncoding.EncodeToString(raw)
+	return program + " -EncodedCommand " + base64.StdEncoding.EncodeToString(raw)
 }
 
 // makeDir prints the directory that it made.
 func makeDir(tmpDir, id string) string {
-	parent := "[IO.Path]::GetTempPath()"
+	parent := "([IO.Path]::GetTempPath())"
 	if tmpDir != "" {
 		parent = quote(tmpDir)
 	}
@@ -36,7 +38,7 @@ func makeDir(tmpDir, id string) string {
 
 // removeDir ends what runs from a directory, and deletes it.
 func removeDir(tmpDir, id string) string {
-	parent := "[IO.Path]::GetTempPath()"
+	parent := "([IO.Path]::GetTempPath())"
 	if tmpDir != "" {
 		parent = quote(tmpDir)
 	}
@@ -57,9 +59,10 @@ func join(dir, name string) string {
 	return strings.TrimRight(dir, `\`) + strings.ReplaceAll(path.Clean("/"+name), "/", `\`)
 }
 
-// runWrapper runs wrapper.ps1. Its path is in the command line, for removeDir.
+// runWrapper is the command line that runs wrapper.ps1. Its path has to be in
+// it as it is, because removeDir looks for it there.
 func runWrapper(dir string) string {
-	return "& " + quote(join(dir, "wrapper.ps1")) + "; exit $LASTEXITCODE"
+	return program + ` -File "` + join(dir, "wrapper.ps1") + `"`
 }
 
 // what a wrapper runs.

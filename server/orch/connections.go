@@ -90,7 +90,7 @@ func (c *Connections) parse(o *object) ([]job.StoredConnection, bool, error) {
 	if duplicates == nil {
 		o.wrong("duplicates", "error or replace", "missing")
 	}
-	whole := connectionOf(o)
+	whole := connectionOf(o, kind)
 	if whole.Hostname != "" && len(certnames) > 1 {
 		o.wrong("parameters.hostname", "left out where there are several certnames", quoted(whole.Hostname))
 	}
@@ -119,7 +119,7 @@ func (c *Connections) parse(o *object) ([]job.StoredConnection, bool, error) {
 
 // connectionOf reads parameters and sensitive_parameters, in which of them
 // something is does not matter. A user may be called username.
-func connectionOf(o *object) job.Connection {
+func connectionOf(o *object, transport string) job.Connection {
 	both := &object{path: "parameters.", members: map[string]json.RawMessage{}, lenient: o.lenient}
 	for _, key := range []string{"parameters", "sensitive_parameters"} {
 		if !o.has(key) {
@@ -131,8 +131,8 @@ func connectionOf(o *object) job.Connection {
 		both.members["user"] = name
 		delete(both.members, "username")
 	}
-	c := both.connection()
-	both.checkLogin(&c)
+	c := both.connection(transport)
+	both.checkLogin(transport, &c)
 	o.fail(both.done())
 	return c
 }

@@ -122,84 +122,11 @@ func (o *object) agentless() []job.Target {
 		if len(t.Hostnames) == 0 {
 			entry.wrong("hostnames", "an array of at least one certname", "missing or empty")
 		}
-		t.Connection = entry.connection()
+		t.Connection = entry.connection(t.Transport)
 		t.Hostname = ""
-		entry.checkLogin(&t.Connection)
+		entry.checkLogin(t.Transport, &t.Connection)
 		o.fail(entry.err)
 		targets = append(targets, t)
 	}
 	return targets
-}
-
-// transport is a member that names a way to nodes without an agent.
-func (o *object) transport(key string) string {
-	kind := o.oneOf(key, "ssh", "winrm")
-	switch {
-	case kind == nil:
-		o.wrong(key, "ssh or winrm", "missing")
-		return ""
-	case *kind == "winrm":
-		o.wrong(key, "ssh: this server does not speak WinRM yet", `"winrm"`)
-	}
-	return *kind
-}
-
-// connection reads how to log in. No value of it is ever shown.
-func (o *object) connection() job.Connection {
-	secret := func(key string) string { return o.str(key, "") }
-	number := func(key string, most int64) int {
-		n := o.integer(key, 1)
-		if n == nil {
-			return 0
-		}
-		if *n > most {
-			o.wrong(key, fmt.Sprintf("an integer from 1 to %d", most), fmt.Sprint(*n))
-		}
-		return int(*n)
-	}
-	c := job.Connection{
-		Hostname: o.str("hostname", ""), User: o.str("user", ""), Password: secret("password"), PrivateKey: secret("private-key-content"),
-		Port: number("port", math.MaxUint16), RunAs: o.str("run-as", ""), SudoPassword: secret("sudo-password"),
-		RunAsCommand: o.words("run-as-command"), ConnectTimeout: number("connect-timeout", 3600), TTY: o.yes("tty"),
-		TmpDir: o.str("tmpdir", ""), Extensions: o.words("extensions"), HostKeyCheck: o.flag("host-key-check"),
-	}
-	if c.TmpDir != "" && (!strings.HasPrefix(c.TmpDir, "/") || strings.ContainsAny(c.TmpDir, "\x00\n")) {
-		o.wrong("tmpdir", "an absolute path", quoted(c.TmpDir))
-	}
-	for extension, program := range o.values("interpreters") {
-		var path string
-		if json.Unmarshal(program, &path) != nil || path == "" {
-			o.wrong("interpreters."+shortened(extension), "the path of a program", what(program))
-		}
-		if c.Interpreters == nil {
-			c.Interpreters = map[string]string{}
-		}
-		c.Interpreters[extension] = path
-	}
-	return c
-}
-
-// checkLogin wants a user, and a password or a key.
-func (o *object) checkLogin(c *job.Connection) {
-	switch {
-	case c.User == "":
-		o.wrong("user", "the name of a user", "missing")
-	case strings.HasPrefix(c.User, "-") || strings.ContainsAny(c.User, "\x00\n"):
-		o.wrong("user", "the name of a user", quoted(c.User))
-	case strings.HasPrefix(c.RunAs, "-") || strings.ContainsAny(c.RunAs, "\x00\n"):
-		o.wrong("run-as", "the name of a user", quoted(c.RunAs))
-	case c.Password == "" && c.PrivateKey == "":
-		o.wrong("password", "given, or private-key-content", "missing")
-	case c.Password != "" && c.PrivateKey != "":
-		o.wrong("private-key-content", "left out where password is given", "given")
-	}
-}
-
-// words is a member that is a list of words, or a string with blanks between them.
-func (o *object) words(key string) []string {
-	if raw := o.members[key]; what(raw) == "a string" {
-		return strings.Fields(o.str(key, ""))
-	}
-	list, _ := o.names(key, 100)
-	return list
 }

@@ -137,6 +137,11 @@ func TestTaskDecoding(t *testing.T) {
 				SudoPassword: "s", RunAsCommand: []string{"sudo", "-k"}, ConnectTimeout: 3, TTY: true, TmpDir: "/var/tmp", Extensions: []string{".sh", ".py"},
 				Interpreters: map[string]string{".py": "/usr/bin/python3"}, HostKeyCheck: &yes}}}
 		}),
+		`{"task":"facts","params":{},"scope":{"nodes":["a"]},"targets":[{"hostnames":["a"],"transport":"winrm","user":"u","password":"p",
+			"tmpdir":"C:\\Temp files","extensions":[".bat"],"ssl":true,"ssl-verify":false,"smb-port":445}]}`: with(func(c *job.Task) {
+			c.Targets = []job.Target{{Hostnames: []string{"a"}, Transport: "winrm", Connection: job.Connection{User: "u", Password: "p",
+				TmpDir: `C:\Temp files`, Extensions: []string{".bat"}, SSL: &yes, SSLVerify: ptr(false)}}}
+		}),
 	} {
 		a := newAPI(t, nil)
 		status, text, _ := a.ask(t, http.MethodPost, taskPath, body)
@@ -151,6 +156,9 @@ func TestTaskValidation(t *testing.T) {
 	const p = `{"task":"facts","params":{},"scope":{"nodes":["a"]},`
 	target := func(rest string) string {
 		return p + `"targets":[{"hostnames":["a"],"transport":"ssh","user":"u"` + rest + `}]}`
+	}
+	windows := func(rest string) string {
+		return p + `"targets":[{"hostnames":["a"],"transport":"winrm","user":"u"` + rest + `}]}`
 	}
 	for _, c := range []struct{ body, key, expected, got string }{
 		{`{"params":{},"scope":{"nodes":["a"]}}`, "task", "the name of a task", "missing"},
@@ -174,7 +182,15 @@ func TestTaskValidation(t *testing.T) {
 		{p + `"targets":[{"transport":"ssh"}]}`, "targets[0].hostnames", "an array of at least one certname", "missing or empty"},
 		{p + `"targets":[{"transport":"ssh","hostnames":[]}]}`, "targets[0].hostnames", "an array of at least one certname", "missing or empty"},
 		{p + `"targets":[{"transport":"rsh","hostnames":["a"],"user":"u","password":"hunter2"}]}`, "targets[0].transport", "one of ssh, winrm", `"rsh"`},
-		{p + `"targets":[{"transport":"winrm","hostnames":["a"],"user":"u","password":"hunter2"}]}`, "targets[0].transport", "ssh: this server does not speak WinRM yet", `"winrm"`},
+		{windows(`,"private-key-content":"hunter2"`), "targets[0].private-key-content", "left out over winrm", "given"},
+		{windows(``), "targets[0].password", "given", "missing"},
+		{windows(`,"password":"hunter2","run-as":"root"`), "targets[0].run-as", "left out over winrm", "given"},
+		{windows(`,"password":"hunter2","sudo-password":"hunter2"`), "targets[0].sudo-password", "left out over winrm", "given"},
+		{windows(`,"password":"hunter2","run-as-command":["su"]`), "targets[0].run-as-command", "left out over winrm", "given"},
+		{windows(`,"password":"hunter2","tmpdir":"/tmp"`), "targets[0].tmpdir", "an absolute path of Windows", `"/tmp"`},
+		{windows(`,"password":"hunter2","tmpdir":"C:\\%x%"`), "targets[0].tmpdir", "an absolute path of Windows", `"C:\\%x%"`},
+		{windows(`,"password":"hunter2","ssl":"no"`), "targets[0].ssl", "a boolean", "a string"},
+		{windows(`,"password":"hunter2","cacert":"/etc/hunter2"`), "targets[0].cacert", "a certificate in PEM", "something else"},
 		{p + `"targets":[{"transport":"ssh","hostnames":["a"],"password":"hunter2"}]}`, "targets[0].user", "the name of a user", "missing"},
 		{target(``), "targets[0].password", "given, or private-key-content", "missing"},
 		{target(`,"password":"hunter2","private-key-content":"hunter2"`), "targets[0].private-key-content", "left out where password is given", "given"},

@@ -164,7 +164,7 @@ type Orchestrator struct {
 	GlobalConcurrentCompiles int `key:"global-concurrent-compiles"`
 	// Nodes that run tasks or steps of plans at a time, of all jobs.
 	TaskConcurrency int `key:"task-concurrency"`
-	// How many of these are reached over SSH.
+	// How many of these are reached over SSH or WinRM.
 	SSHWinRMConcurrency int `key:"ssh-winrm-concurrency"`
 	// How long a node's run may take, unless its job says otherwise.
 	DefaultDeployNodeTimeout Duration `key:"default-deploy-node-timeout"`

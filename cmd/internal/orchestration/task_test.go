@@ -1,6 +1,7 @@
 package orchestration
 
 import (
+	"bytes"
 	"encoding/json"
 	"io/fs"
 	"net/http"
@@ -86,7 +87,7 @@ func nowhere(t *testing.T, word string, dirs ...string) {
 			if os.IsNotExist(err) {
 				return nil
 			}
-			require.NotContains(t, string(text), word, path)
+			require.False(t, bytes.Contains(text, []byte(word)), "%s is in %s", word, path)
 			return err
 		}))
 	}
