@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"dalang/cmd/internal/client"
 	"dalang/dlo/dloclient"
 )
 
@@ -69,11 +70,15 @@ func (c *dloCLI) open() (deadLetterOffice, error) {
 	if c.data != "" {
 		return openStopped(c.data, c.now)
 	}
-	client, err := dloclient.New(dloclient.Config{URL: c.server, Cert: c.cert, Key: c.key, CA: c.ca})
+	carrier, err := client.HTTP(client.Config{URLs: []string{c.server}, Cert: c.cert, Key: c.key, CA: c.ca})
 	if err != nil {
 		return nil, err
 	}
-	return client, nil
+	office, err := dloclient.New(dloclient.Config{URL: c.server, HTTP: carrier})
+	if err != nil {
+		return nil, err
+	}
+	return office, nil
 }
 
 // with runs f on the office that the flags name, and explains the usual reason

@@ -5,18 +5,14 @@ package dloclient
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -24,14 +20,10 @@ import (
 	"dalang/wireformat"
 )
 
-// Config says which server to speak to and as whom.
+// Config says which server to speak to.
 type Config struct {
-	URL  string // required; http://127.0.0.1:8080
-	Cert string // client certificate, PEM file; "": none
-	Key  string // its key, PEM file
-	CA   string // certificates that vouch for the server, PEM file; "": the system's
-	// Patience is how long to wait for an answer to begin; default 1 minute.
-	Patience time.Duration
+	URL  string       // required; http://127.0.0.1:8080
+	HTTP *http.Client // carries the requests, with certificates; nil: http.DefaultClient
 }
 
 // Client is a connection to a server's office. Its methods may be called from
@@ -47,42 +39,10 @@ func New(cfg Config) (*Client, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fmt.Errorf("%q is not the URL of a server, such as http://127.0.0.1:8080", cfg.URL)
 	}
-	config, err := tlsConfig(cfg)
-	if err != nil {
-		return nil, err
+	if cfg.HTTP == nil {
+		cfg.HTTP = http.DefaultClient
 	}
-	if cfg.Patience == 0 {
-		cfg.Patience = time.Minute
-	}
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.TLSClientConfig = config
-	t.ResponseHeaderTimeout = cfg.Patience
-	return &Client{base: strings.TrimSuffix(u.String(), "/") + "/pdb/admin/v1/dlo", http: &http.Client{Transport: t}}, nil
-}
-
-func tlsConfig(cfg Config) (*tls.Config, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if (cfg.Cert == "") != (cfg.Key == "") {
-		return nil, errors.New("a client certificate needs its key, and a key its certificate")
-	}
-	if cfg.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(cfg.Cert, cfg.Key)
-		if err != nil {
-			return nil, fmt.Errorf("load client certificate: %w", err)
-		}
-		config.Certificates = []tls.Certificate{pair}
-	}
-	if cfg.CA != "" {
-		text, err := os.ReadFile(cfg.CA)
-		if err != nil {
-			return nil, fmt.Errorf("load CA: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("load CA: %s holds no certificate", cfg.CA)
-		}
-	}
-	return config, nil
+	return &Client{base: strings.TrimSuffix(u.String(), "/") + "/pdb/admin/v1/dlo", http: cfg.HTTP}, nil
 }
 
 // Close drops idle connections.

@@ -64,10 +64,7 @@ func TestReplayThatBreaksOff(t *testing.T) {
 }
 
 func TestConfigIsChecked(t *testing.T) {
-	for _, bad := range []Config{
-		{}, {URL: "127.0.0.1:8080"}, {URL: "ftp://x"}, {URL: "http://x", Cert: "a"}, {URL: "http://x", Key: "a"},
-		{URL: "http://x", CA: "/nonexistent"}, {URL: "http://x", CA: "client_test.go"},
-	} {
+	for _, bad := range []Config{{}, {URL: "127.0.0.1:8080"}, {URL: "ftp://x"}} {
 		_, err := New(bad)
 		require.Error(t, err, "%+v", bad)
 	}

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -46,7 +47,6 @@ func New(cfg Config) (*Client, error) {
 		return nil, errors.New("no server to speak to")
 	}
 	c := &Client{token: cfg.Token}
-	near := true
 	for _, text := range cfg.URLs {
 		u, err := url.Parse(text)
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -55,27 +55,39 @@ func New(cfg Config) (*Client, error) {
 		if cfg.Token != "" && !private(u) {
 			return nil, fmt.Errorf("a token is not sent in clear to another machine: use https instead of %s", u.Redacted())
 		}
-		near = near && loopback(u)
 		c.bases = append(c.bases, strings.TrimRight(u.String(), "/"))
 	}
+	var err error
+	c.http, err = HTTP(cfg)
+	return c, err
+}
+
+// HTTP makes a client of package http for servers with checked URLs.
+func HTTP(cfg Config) (*http.Client, error) {
 	config, err := tlsConfig(cfg)
 	if err != nil {
 		return nil, err
 	}
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.TLSClientConfig = config
-	t.DisableCompression = near // it costs more than it saves
+	t.DisableCompression = !slices.ContainsFunc(cfg.URLs, far) // it costs more than it saves
 	switch {
 	case cfg.Patience == 0:
 		t.ResponseHeaderTimeout = time.Minute
 	case cfg.Patience > 0:
 		t.ResponseHeaderTimeout = cfg.Patience
 	}
-	c.http = &http.Client{Transport: t, CheckRedirect: dontFollow}
+	c := &http.Client{Transport: t, CheckRedirect: dontFollow}
 	if cfg.Transport != nil {
-		c.http.Transport = cfg.Transport
+		c.Transport = cfg.Transport
 	}
 	return c, nil
+}
+
+// far tells whether a server is another machine.
+func far(text string) bool {
+	u, err := url.Parse(text)
+	return err != nil || !loopback(u)
 }
 
 // dontFollow answers redirections as they are: they say where something is that
