@@ -184,14 +184,16 @@ func (w watchWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// sudo looks at what came so far, and takes out what is not the command's.
+// sudo looks at what came so far, and takes out what is not the command's:
+// all before the mark, such as sudo's lecture, its complaints about names of
+// hosts, and the end of the line that the password was asked for on.
 func (w *watch) sudo(seen *bytes.Buffer) *Error {
 	text := seen.String()
-	if before, after, found := cutLine(text, w.mark); found {
+	if after, found := cutLine(text, w.mark); found {
 		w.through = true
 		close(w.ready)
 		seen.Reset()
-		seen.WriteString(strings.ReplaceAll(before, w.prompt, "") + after)
+		seen.WriteString(after)
 		return nil
 	}
 	t := w.host.target
@@ -216,18 +218,18 @@ func (w *watch) sudo(seen *bytes.Buffer) *Error {
 	return nil
 }
 
-// cutLine cuts text around a line.
-func cutLine(text, line string) (before, after string, found bool) {
+// cutLine is what comes after a line.
+func cutLine(text, line string) (after string, found bool) {
 	at := strings.Index(text, line)
 	if at < 0 {
-		return "", "", false
+		return "", false
 	}
 	rest := text[at+len(line):]
 	rest = strings.TrimPrefix(rest, "\r")
 	if !strings.HasPrefix(rest, "\n") {
-		return "", "", false // the rest of the line is still to come
+		return "", false // the rest of the line is still to come
 	}
-	return text[:at], rest[1:], true
+	return rest[1:], true
 }
 
 // result makes of a session's end what became of the command.

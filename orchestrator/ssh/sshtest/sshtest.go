@@ -40,6 +40,7 @@ type Server struct {
 // fakeSudo does what sudo does as far as the client can see; the scenario is
 // in SUDO_FAKE. It runs the command as the same user.
 const fakeSudo = `#!/bin/sh
+echo "sudo: unable to resolve host web1: Name or service not known" >&2
 while [ $# -gt 0 ]; do
   case $1 in
   -S|-H) shift ;;
@@ -58,7 +59,8 @@ password)
     tries=$((tries+1))
     [ $tries -ge 3 ] && { echo "sudo: 3 incorrect password attempts" >&2; exit 1; }
     echo "Sorry, try again." >&2
-  done ;;
+  done
+  echo >&2 ;;
 denied) echo "admin is not in the sudoers file.  This incident will be reported." >&2; exit 1 ;;
 broken) echo "sudo: unknown user $user" >&2; exit 1 ;;
 esac
