@@ -18,7 +18,9 @@ type File struct {
 // Job is what to do on a target.
 type Job struct {
 	ID string // of the transaction: letters, digits and dashes
-	// Command is a line for the shell. Else Files[0] is run.
+	// Uploads are put where they are to be, and nothing else is done. Else
+	// Command, a line for the shell, is run; else Files[0].
+	Uploads   []Upload
 	Command   string
 	Files     []File
 	Arguments []string // of Files[0]

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"path"
+	"slices"
 	"sync"
 
 	"github.com/google/uuid"
@@ -32,7 +33,8 @@ type Config struct {
 }
 
 // Transport is a job.Transport. It knows the requests of the PXP modules task,
-// command and script, by the same parameters (orchestrator.md §7.2, §7.3).
+// command, script, and, where there is a shell, file, by the same parameters
+// (orchestrator.md §7.2, §7.3).
 type Transport struct {
 	cfg Config
 
@@ -129,7 +131,7 @@ func (t *Transport) begin(r job.Request, do func(context.Context)) error {
 
 // run does a request and tells the sink what became of it.
 func (t *Transport) run(ctx context.Context, r job.Request, s *spec) {
-	j := Job{ID: r.TransactionID.String(), Command: s.command, Arguments: s.arguments, Timeout: r.Timeout,
+	j := Job{ID: r.TransactionID.String(), Uploads: s.uploads, Command: s.command, Arguments: s.arguments, Timeout: r.Timeout,
 		Began: func() { t.cfg.Sink.Provisional(r.Certname, r.TransactionID) }}
 	for _, f := range s.files {
 		j.Files = append(j.Files, File{f.name, func(ctx context.Context) (io.ReadCloser, error) { return t.cfg.Open(ctx, f.file) }})
@@ -152,7 +154,7 @@ func (t *Transport) run(ctx context.Context, r job.Request, s *spec) {
 	}
 	outcome := job.Outcome{State: job.Finished, ExitCode: out.ExitCode, Stdout: string(out.Stdout), Stderr: string(out.Stderr)}
 	failed := false
-	if s.input != nil {
+	if s.input != nil || s.uploads != nil {
 		outcome.Results, failed = task.Result(out.Stdout, out.Stderr, out.ExitCode)
 	} else {
 		outcome.Results, failed = task.CommandResult(out.Stdout, out.Stderr, out.ExitCode)
@@ -175,6 +177,7 @@ func nodeError(certname string, err error) error {
 
 // spec is what a request asks for.
 type spec struct {
+	uploads   []Upload
 	command   string
 	files     []placed // the first one runs
 	arguments []string
@@ -217,6 +220,9 @@ func (t *Transport) read(r job.Request) (*spec, error) {
 			return nil, errors.New("the request has no script")
 		}
 		return &spec{files: []placed{{path.Base(p.Script.Filename), p.Script}}, arguments: p.Arguments}, nil
+	}
+	if r.Module == "file" && r.Action == "download" && slices.Contains(t.cfg.Features, "shell") {
+		return readUpload(r.Params)
 	}
 	return nil, fmt.Errorf("%s %s cannot be done over %s", r.Module, r.Action, t.cfg.Name)
 }

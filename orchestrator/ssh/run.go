@@ -95,6 +95,9 @@ func (h *host) do(ctx context.Context, j Job) (out Outcome, err error) {
 			out.Left = dir
 		}
 	}()
+	if len(j.Uploads) > 0 {
+		j.Command = placing(dir, j.ID, j.Uploads)
+	}
 	for i, f := range j.Files {
 		if err := h.put(ctx, dir, f, i == 0 && j.Command == ""); err != nil {
 			return out, err

@@ -96,6 +96,44 @@ func TestTransport(t *testing.T) {
 	empty(t, s)
 }
 
+// TestTransportUpload: files and directories come where they are to be.
+func TestTransportUpload(t *testing.T) {
+	s := serve(t, "SUDO_FAKE=password")
+	tr, k := transport(t, s)
+	upload := func(files string) told {
+		r := request("file", "download", `{"files":[`+strings.ReplaceAll(files, "HOME", s.Home)+`]}`)
+		require.NoError(t, tr.Start(t.Context(), r))
+		<-k.began
+		return <-k.ended
+	}
+	got := upload(`{"kind":"directory","destination":"HOME/new/it's"},
+		{"kind":"file","destination":"HOME/new/it's/init.sh","sha256":"x","uri":{"path":"/puppet/v3/file_content/init.sh"}},
+		{"kind":"file","destination":"HOME/other/a/init.sh"}`)
+	require.NoError(t, got.err)
+	require.Equal(t, job.Finished, got.outcome.State)
+	require.JSONEq(t, `{"_output":"downloaded"}`, string(got.outcome.Results))
+	for _, name := range []string{"new/it's/init.sh", "other/a/init.sh"} {
+		text, err := os.ReadFile(filepath.Join(s.Home, name))
+		require.NoError(t, err)
+		require.Equal(t, "#!/bin/sh\ncat\n", string(text))
+		info, err := os.Stat(filepath.Join(s.Home, name))
+		require.NoError(t, err)
+		require.Equal(t, os.FileMode(0o750), info.Mode())
+	}
+	got = upload(`{"kind":"file","destination":"HOME/new"}`)
+	require.NoError(t, got.err)
+	require.Equal(t, job.Failed, got.outcome.State)
+	require.Contains(t, string(got.outcome.Results), "new: it is a directory")
+	got = upload(`{"kind":"directory","destination":"HOME/other/a/init.sh/b"},{"kind":"file","destination":"HOME/never"}`)
+	require.Equal(t, job.Failed, got.outcome.State)
+	require.NoFileExists(t, filepath.Join(s.Home, "never"))
+	for files, want := range map[string]string{"": "no files", `{"kind":"file","destination":"a"}`: "files[0]: the destination must be an absolute path, not \"a\"",
+		`{"kind":"directory","destination":"/a/.."}`: "absolute path", `{"kind":"symlink","destination":"/a","link_source":"b"}`: "neither a file nor a directory"} {
+		require.ErrorContains(t, tr.Start(t.Context(), request("file", "download", `{"files":[`+files+`]}`)), want)
+	}
+	empty(t, s)
+}
+
 func TestTransportErrors(t *testing.T) {
 	s := serve(t)
 	tr, k := transport(t, s)
