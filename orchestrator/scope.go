@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"regexp"
 	"slices"
 	"strings"
@@ -50,6 +51,7 @@ type ScopesConfig struct {
 	Groups       Groups       // nil: there are no groups
 	Environments Environments // nil: those that something stored is of
 	Applications Applications // nil: there are none
+	Logger       *slog.Logger
 }
 
 // Scopes resolves whom a command is for.
@@ -59,6 +61,9 @@ type Scopes struct{ cfg ScopesConfig }
 func NewScopes(cfg ScopesConfig) (*Scopes, error) {
 	if cfg.Querier == nil {
 		return nil, errors.New("orchestrator: Querier is required")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Scopes{cfg}, nil
 }
@@ -105,6 +110,10 @@ func (s *Scopes) Deploy(ctx context.Context, who Subject, d job.Deploy) (*Target
 	}
 	if err != nil {
 		return nil, err
+	}
+	if missing := unproduced(components); len(missing) > 0 {
+		s.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "components of applications consume what nothing produces; they wait for nobody",
+			slog.String("environment", d.Environment), slog.Any("consumed", missing))
 	}
 	target.Edges, err = sequence(target.Nodes, components)
 	return target, err
@@ -173,10 +182,11 @@ func (s *Scopes) components(ctx context.Context, environment string) ([]job.Comp
 		return nil, nil
 	}
 	components, err := s.cfg.Applications.Components(ctx, environment)
-	if err != nil {
-		return nil, job.PuppetDB(err)
+	var known *job.Error
+	if err != nil && !errors.As(err, &known) {
+		err = job.PuppetDB(err)
 	}
-	return components, nil
+	return components, err
 }
 
 // whole are the nodes of an environment and those of its applications.
@@ -224,6 +234,19 @@ func unique(names []string) []string {
 		seen[name] = true
 		return again
 	})
+}
+
+// unproduced are the references that components consume and none produces.
+func unproduced(components []job.Component) []string {
+	var produced, consumed []string
+	for i := range components {
+		produced, consumed = append(produced, components[i].Produces...), append(consumed, components[i].Consumes...)
+	}
+	known := make(map[string]bool, len(produced))
+	for _, ref := range produced {
+		known[ref] = true
+	}
+	return unique(slices.DeleteFunc(consumed, func(ref string) bool { return known[ref] }))
 }
 
 // sequence says which of the nodes have to finish ahead of which: a node that

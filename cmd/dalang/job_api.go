@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -176,6 +177,10 @@ func (a *jobAPI) group(ctx context.Context, given string) (string, error) {
 	}
 	var groups []struct{ ID, Name string }
 	if err := a.client.JSON(ctx, client.Request{Path: "/classifier-api/v1/groups"}, &groups); err != nil {
+		var refused *client.Error
+		if errors.As(err, &refused) && refused.Status == http.StatusNotFound {
+			return "", &usageError{fmt.Errorf("this server keeps no node groups, so that %q must be the group's id", given)}
+		}
 		return "", fmt.Errorf("look for the node group %s: %w", strconv.Quote(given), err)
 	}
 	for _, g := range groups {

@@ -26,7 +26,6 @@ import (
 	"dalang/server"
 	"dalang/server/orch"
 	"dalang/server/pdb"
-	"dalang/store"
 	"dalang/store/query"
 )
 
@@ -34,7 +33,7 @@ import (
 type orchestration struct {
 	access *rbac.Access
 	auth   *orch.Auth
-	groups *classifier.Classifier
+	groups *classifier.Classifier // nil: another server's
 	engine *orchestrator.Engine
 	broker *broker.Broker  // nil: no TLS listener, so no agents
 	pxp    *pxp.Controller // of the broker
@@ -48,12 +47,12 @@ type orchestration struct {
 // openOrchestrator makes what runs jobs, over the open store.
 func (a *app) openOrchestrator(ctx context.Context, queries *query.Engine) error {
 	o, querier := &orchestration{}, orchestrator.NewQuerier(queries)
-	var err error
-	if o.groups, err = classifier.New(ctx, classifier.Config{Store: a.store, Nodes: querier, Logger: a.log}); err != nil {
+	groups, err := a.newGroups(ctx, o, querier)
+	if err != nil {
 		return err
 	}
 	if o.access, err = rbac.New(rbac.Config{
-		Store: a.store, Mode: rbac.Mode(a.cfg.RBAC.Mode), Allowlist: a.cfg.RBAC.CertificateAllowlist, Ancestors: o.groups.Ancestors,
+		Store: a.store, Mode: rbac.Mode(a.cfg.RBAC.Mode), Allowlist: a.cfg.RBAC.CertificateAllowlist, Ancestors: groups.Ancestors,
 		Lifetime: time.Duration(a.cfg.RBAC.TokenLifetime), MaxLifetime: time.Duration(a.cfg.RBAC.TokenMaxLifetime),
 		IdleTimeout: time.Duration(a.cfg.RBAC.TokenIdleTimeout), Logger: a.log, Registerer: a.registry,
 	}); err != nil {
@@ -70,7 +69,7 @@ func (a *app) openOrchestrator(ctx context.Context, queries *query.Engine) error
 	if o.tasking, err = a.newTasking(); err != nil {
 		return err
 	}
-	scopes := orchestrator.ScopesConfig{Querier: querier, Groups: o.groups, Environments: known, Applications: a.store}
+	scopes := orchestrator.ScopesConfig{Querier: querier, Groups: groups, Environments: known, Applications: known, Logger: a.log}
 	if o.engine, err = a.newEngine(scopes, o.tasking); err != nil {
 		return err
 	}
@@ -93,7 +92,7 @@ func (a *app) openOrchestrator(ctx context.Context, queries *query.Engine) error
 	}
 	c := a.cfg.Orchestrator
 	cfg := orch.Config{
-		Engine: o.engine, Jobs: a.store, Schedules: o.scheduler, Authenticate: o.auth.Authenticate, Environments: stages{known, a.store},
+		Engine: o.engine, Jobs: a.store, Schedules: o.scheduler, Authenticate: o.auth.Authenticate, Environments: known,
 		Tasks: o.content, TaskTargets: a.store, Usage: a.store, Plans: o.plans, PlanJobs: a.store,
 		BaseURL: c.BaseURL, ReportURL: reportURL(a.cfg), LenientKeys: c.LenientKeys, ValidationKind: c.ValidationKind,
 		Version: buildInfo().Version, Logger: a.log,
@@ -182,19 +181,43 @@ func commonName(file string) (string, error) {
 	return "", fmt.Errorf("%s holds no certificate", file)
 }
 
+// nodeGroups are those of a classifier.
+type nodeGroups interface {
+	orchestrator.Groups
+	Ancestors(id string) []string
+}
+
+// newGroups makes this server's classifier, or asks the one that is configured.
+func (a *app) newGroups(ctx context.Context, o *orchestration, querier *orchestrator.Queries) (_ nodeGroups, err error) {
+	if a.cfg.Orchestrator.Classifier == "" {
+		o.groups, err = classifier.New(ctx, classifier.Config{Store: a.store, Nodes: querier, Logger: a.log})
+		return o.groups, err
+	}
+	client, err := puppetClient(a.cfg)
+	if err != nil {
+		return nil, err
+	}
+	return classifier.NewRemote(classifier.RemoteConfig{URL: a.cfg.Orchestrator.Classifier, Client: client, Nodes: querier, Logger: a.log})
+}
+
 func (a *app) newEnvironments(querier *orchestrator.Queries) (*environments.Environments, error) {
 	client, err := puppetClient(a.cfg)
 	if err != nil {
 		return nil, err
 	}
-	return environments.New(environments.Config{
+	c := environments.Config{
 		Server: a.cfg.Orchestrator.PuppetServer, Client: client, Path: a.cfg.Orchestrator.EnvironmentPath,
-		Seen: querier.Environments, Logger: a.log,
-	})
+		Seen: querier.Environments, Files: a.cfg.Orchestrator.Applications, Logger: a.log,
+	}
+	if a.cfg.Orchestrator.CatalogApplications {
+		c.Stored = a.store.Components
+	}
+	return environments.New(c)
 }
 
-// puppetClient talks to a Puppet Server with the server's own certificate,
-// which is read anew for each connection.
+// puppetClient talks to a Puppet Server, or to another service whose
+// certificate Puppet's CA signed, with the server's own certificate, which is
+// read anew for each connection.
 func puppetClient(c *config.Config) (*http.Client, error) {
 	conf := &tls.Config{MinVersion: tls.VersionTLS12}
 	if c.Jetty.SSLCert != "" && c.Jetty.SSLKey != "" {
@@ -216,7 +239,11 @@ func puppetClient(c *config.Config) (*http.Client, error) {
 
 // companions are the orchestrator's routes.
 func (o *orchestration) companions() []server.Companion {
-	return []server.Companion{o.api, o.connections, orch.NewRBAC(o.access, o.auth), orch.NewClassifier(o.groups, o.auth)}
+	list := []server.Companion{o.api, o.connections, orch.NewRBAC(o.access, o.auth)}
+	if o.groups != nil {
+		list = append(list, orch.NewClassifier(o.groups, o.auth))
+	}
+	return list
 }
 
 // handler takes the agents' connections.
@@ -275,16 +302,6 @@ func services(o *orchestration) []pdb.Service {
 		list = append(list, tell("broker-service", o.broker.Running))
 	}
 	return list
-}
-
-// stages are the environments as the API shows them.
-type stages struct {
-	*environments.Environments
-	store *store.Store
-}
-
-func (s stages) Components(ctx context.Context, environment string) ([]job.Component, error) {
-	return s.store.Components(ctx, environment)
 }
 
 // inventory is the broker as the API shows it.

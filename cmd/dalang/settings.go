@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"dalang/cmd/internal/config"
+	"dalang/orchestrator/classifier"
 	"dalang/orchestrator/environments"
 	"dalang/orchestrator/rbac"
 	"dalang/server"
@@ -113,6 +114,12 @@ func checks() map[string]func(*config.Config) error {
 				return nil
 			}
 			return environments.CheckServer(c.Orchestrator.PuppetServer)
+		},
+		"orchestrator.classifier": func(c *config.Config) error {
+			if c.Orchestrator.Classifier == "" {
+				return nil
+			}
+			return classifier.CheckURL(c.Orchestrator.Classifier)
 		},
 		"database.facts-blocklist": func(c *config.Config) error {
 			kind := c.Database.FactsBlocklistType

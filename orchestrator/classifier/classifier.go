@@ -87,8 +87,13 @@ func (c *Classifier) Resolve(ctx context.Context, id string) ([]string, error) {
 	if rule == nil {
 		return nil, nil
 	}
+	return matching(ctx, c.cfg.Nodes, id, rule)
+}
+
+// matching are the nodes that the rule of a group matches.
+func matching(ctx context.Context, nodes Nodes, id string, rule *Rule) ([]string, error) {
 	var certnames []string
-	err := c.cfg.Nodes.EachNode(ctx, rule.Facts(), func(certname string, facts map[string]json.RawMessage) error {
+	err := nodes.EachNode(ctx, rule.Facts(), func(certname string, facts map[string]json.RawMessage) error {
 		if rule.Matches(&Node{Name: certname, Facts: facts}) {
 			certnames = append(certnames, certname)
 		}

@@ -18,6 +18,7 @@ import (
 
 	"dalang/orchestrator/job"
 	"dalang/orchestrator/task"
+	"dalang/orchestrator/upstream"
 )
 
 // Placed is a file or a directory of a module, as plans put them on nodes.
@@ -137,8 +138,8 @@ func (s *Server) Files(ctx context.Context, environment, name string) ([]Placed,
 			return nil, err
 		}
 		f, err := s.sum(ctx, environment, uri)
-		var answer *answerError
-		if errors.As(err, &answer) && slices.Contains([]int{http.StatusNotFound, http.StatusBadRequest}, answer.status) {
+		var answer *upstream.AnswerError
+		if errors.As(err, &answer) && slices.Contains([]int{http.StatusNotFound, http.StatusBadRequest}, answer.Status) {
 			continue
 		}
 		if err != nil {
@@ -152,15 +153,11 @@ func (s *Server) Files(ctx context.Context, environment, name string) ([]Placed,
 
 // sum reads a file to know its size and SHA-256.
 func (s *Server) sum(ctx context.Context, environment string, uri task.URI) (*task.File, error) {
-	res, err := s.open(ctx, (&url.URL{Path: uri.Path}).EscapedPath(), url.Values{"environment": {environment}}, "application/octet-stream")
+	res, err := s.open(ctx, uri.Path, url.Values{"environment": {environment}})
 	if err != nil {
 		return nil, err
 	}
 	defer res.Body.Close() // read only
-	if res.StatusCode != http.StatusOK {
-		body, _ := io.ReadAll(io.LimitReader(res.Body, 1<<10))
-		return nil, &answerError{res.StatusCode, uri.Path, string(body)}
-	}
 	h := sha256.New()
 	n, err := io.Copy(h, res.Body)
 	if err != nil {

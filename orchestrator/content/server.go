@@ -13,84 +13,53 @@ import (
 
 	"dalang/orchestrator/job"
 	"dalang/orchestrator/task"
+	"dalang/orchestrator/upstream"
 )
 
 // Server asks a Puppet Server. It is a Source.
-type Server struct {
-	base   string // without a slash at its end
-	client *http.Client
-}
+type Server struct{ up *upstream.Service }
 
 // NewServer takes a Puppet Server's URL and a client with a certificate that
 // it accepts.
 func NewServer(base string, client *http.Client) *Server {
-	if client == nil {
-		client = http.DefaultClient
-	}
-	return &Server{strings.TrimRight(base, "/"), client}
-}
-
-// maxAnswer bounds what is read of an answer.
-const maxAnswer = 32 << 20
-
-// answerError is an answer that is not 200.
-type answerError struct {
-	status int
-	path   string
-	body   string
-}
-
-func (e *answerError) Error() string {
-	return fmt.Sprintf("the Puppet Server answers %s with %d: %.300s", e.path, e.status, strings.TrimSpace(e.body))
+	return &Server{upstream.New("the Puppet Server", base, client)}
 }
 
 // get asks for JSON.
 func (s *Server) get(ctx context.Context, path, environment string, into any) error {
-	res, err := s.open(ctx, path, url.Values{"environment": {environment}}, "application/json")
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close() // read only
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
-	if err != nil {
-		return job.Unavailable(fmt.Errorf("read the Puppet Server's answer to %s: %w", path, err))
-	}
-	if res.StatusCode != http.StatusOK {
-		return &answerError{res.StatusCode, path, string(body)}
-	}
-	if err := json.Unmarshal(body, into); err != nil {
-		return job.Unavailable(fmt.Errorf("read the Puppet Server's answer to %s: %w", path, err))
-	}
-	return nil
+	_, err := s.up.JSON(ctx, path, url.Values{"environment": {environment}}, into)
+	return worthAnotherTry(err)
 }
 
-func (s *Server) open(ctx context.Context, path string, query url.Values, accept string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.base+path+"?"+query.Encode(), nil)
-	if err != nil {
-		return nil, err
+// open asks for a file.
+func (s *Server) open(ctx context.Context, path string, query url.Values) (*http.Response, error) {
+	res, err := s.up.Open(ctx, (&url.URL{Path: path}).EscapedPath(), query, "application/octet-stream")
+	return res, worthAnotherTry(err)
+}
+
+// worthAnotherTry is job.Unavailable of whatever is not an answer.
+func worthAnotherTry(err error) error {
+	var a *upstream.AnswerError
+	if err == nil || errors.As(err, &a) {
+		return err
 	}
-	req.Header.Set("Accept", accept)
-	res, err := s.client.Do(req)
-	if err != nil {
-		return nil, job.Unavailable(fmt.Errorf("ask the Puppet Server: %w", err))
-	}
-	return res, nil
+	return job.Unavailable(err)
 }
 
 // refused makes what an answer that is not 200 means.
 func refused(err error, environment string, missing error) error {
-	var a *answerError
+	var a *upstream.AnswerError
 	if !errors.As(err, &a) {
 		return err
 	}
 	var told struct{ Kind, Msg string }
-	if json.Unmarshal([]byte(a.body), &told) == nil && strings.HasPrefix(told.Kind, "puppet.tasks/") {
+	if json.Unmarshal([]byte(a.Body), &told) == nil && strings.HasPrefix(told.Kind, "puppet.tasks/") {
 		return &task.Error{Kind: told.Kind, Msg: told.Msg}
 	}
 	switch {
-	case a.status == http.StatusNotFound && strings.Contains(strings.ToLower(a.body), "environment"):
+	case a.Status == http.StatusNotFound && strings.Contains(strings.ToLower(a.Body), "environment"):
 		return job.UnknownEnvironment(environment)
-	case a.status == http.StatusNotFound:
+	case a.Status == http.StatusNotFound:
 		return missing
 	}
 	return job.Unavailable(err)
@@ -195,14 +164,9 @@ func (s *Server) Open(ctx context.Context, f task.File) (io.ReadCloser, error) {
 	if !strings.HasPrefix(f.URI.Path, "/puppet/v3/") {
 		return nil, fmt.Errorf("get %s: its path is not one of a Puppet Server's files", f.Filename)
 	}
-	res, err := s.open(ctx, (&url.URL{Path: f.URI.Path}).EscapedPath(), query, "application/octet-stream")
+	res, err := s.open(ctx, f.URI.Path, query)
 	if err != nil {
-		return nil, err
-	}
-	if res.StatusCode != http.StatusOK {
-		body, _ := io.ReadAll(io.LimitReader(res.Body, 1<<10))
-		res.Body.Close()
-		return nil, fmt.Errorf("get %s: %w", f.Filename, &answerError{res.StatusCode, f.URI.Path, string(body)})
+		return nil, fmt.Errorf("get %s: %w", f.Filename, err)
 	}
 	return checked(res.Body, f.SHA256), nil
 }

@@ -12,6 +12,26 @@
 //
 // What a Puppet Server answers is kept for ten seconds. When it stops
 // answering, its last answer counts until it does.
+//
+// # Applications
+//
+// Which components the applications of an environment have, and which of them
+// consume what others produce, is for the first of these to say that knows
+// (§12):
+//
+//   - the Puppet Server, by /puppet/v3/environment/<name>. Puppet 7 has
+//     neither applications nor that path: a server of that version or a later
+//     one is not asked
+//   - a file, in the form of the server's answer
+//   - the stored catalogs
+//
+// The form is an object:
+//
+//	{"environment": "production",
+//	 "applications": {"Shop[x]": {"Shop::Db[x]": {"produces": ["Sql[x]"], "consumes": [], "node": "db1.example.com"}}}}
+//
+// Who cannot be read stops the search: a run must not lose its order because
+// a file is broken, or a server away that gave one.
 package environments
 
 import (
@@ -19,7 +39,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -33,6 +52,7 @@ import (
 	"time"
 
 	"dalang/orchestrator/job"
+	"dalang/orchestrator/upstream"
 )
 
 // Environment is one that nodes can run in.
@@ -51,6 +71,12 @@ type Config struct {
 	Path []string
 	// Seen lists the environments that something stored is of, sorted.
 	Seen func(context.Context) ([]string, error)
+	// Files is a directory with a file <environment>.json for each environment
+	// that has applications; empty: none.
+	Files string
+	// Stored are the components in the stored catalogs of an environment; nil:
+	// catalogs tell of no applications.
+	Stored func(ctx context.Context, environment string) ([]job.Component, error)
 
 	KeepFor time.Duration // how long an answer of the server is good; default 10 s
 	Timeout time.Duration // of asking it; default 10 s
@@ -60,12 +86,17 @@ type Config struct {
 
 // Environments looks environments up. Its methods may be called at the same time.
 type Environments struct {
-	cfg Config
+	cfg    Config
+	server *upstream.Service // nil: none
 
-	mu     sync.Mutex             // held while the server is asked: others wait for its answer
-	told   map[string]Environment // the server's last answer; nil: none yet
-	asked  time.Time
-	broken error // why the last question was not answered
+	mu      sync.Mutex             // held while the server is asked: others wait for its answer
+	told    map[string]Environment // the server's last answer; nil: none yet
+	version string                 // of Puppet, as the server told with it
+	asked   time.Time
+	broken  error // why the last question was not answered
+
+	graphMu sync.Mutex // held while the server is asked for an environment catalog
+	graphs  map[string]graph
 }
 
 // New checks the configuration and asks nobody.
@@ -77,10 +108,6 @@ func New(cfg Config) (*Environments, error) {
 		if err := CheckServer(cfg.Server); err != nil {
 			return nil, err
 		}
-		cfg.Server = strings.TrimRight(cfg.Server, "/")
-	}
-	if cfg.Client == nil {
-		cfg.Client = http.DefaultClient
 	}
 	if cfg.KeepFor <= 0 {
 		cfg.KeepFor = 10 * time.Second
@@ -94,7 +121,11 @@ func New(cfg Config) (*Environments, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Environments{cfg: cfg}, nil
+	e := &Environments{cfg: cfg, graphs: map[string]graph{}}
+	if cfg.Server != "" {
+		e.server = upstream.New("the Puppet Server", cfg.Server, cfg.Client)
+	}
+	return e, nil
 }
 
 // CheckServer tells what is wrong with the URL of a Puppet Server.
@@ -109,7 +140,7 @@ func CheckServer(server string) error {
 // Known tells whether something can run in an environment. job.Unavailable
 // means that the Puppet Server would have to be asked and does not answer.
 func (e *Environments) Known(ctx context.Context, name string) (bool, error) {
-	if e.cfg.Server != "" {
+	if e.server != nil {
 		told, err := e.ask(ctx)
 		if err == nil {
 			_, known := told[name]
@@ -137,7 +168,7 @@ func (e *Environments) List(ctx context.Context) ([]Environment, error) {
 	for _, name := range append(seen, e.pathNames()...) {
 		all[name] = Environment{Name: name}
 	}
-	if e.cfg.Server != "" {
+	if e.server != nil {
 		if told, err := e.ask(ctx); err == nil {
 			maps.Copy(all, told)
 		}
@@ -158,10 +189,10 @@ func (e *Environments) ask(ctx context.Context) (map[string]Environment, error) 
 		// The answer is for others as well: it does not depend on one request.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.cfg.Timeout)
 		defer cancel()
-		told, err := e.fetch(ctx)
+		told, version, err := e.fetch(ctx)
 		e.asked, e.broken = e.cfg.Now(), err
 		if err == nil {
-			e.told = told
+			e.told, e.version = told, version
 		} else {
 			e.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "the Puppet Server does not tell its environments",
 				slog.String("server", e.cfg.Server), slog.Any("error", err), slog.Bool("last_answer_counts", e.told != nil))
@@ -173,29 +204,16 @@ func (e *Environments) ask(ctx context.Context) (map[string]Environment, error) 
 	return e.told, nil
 }
 
-// maxAnswer bounds what is read of an answer.
-const maxAnswer = 16 << 20
-
-func (e *Environments) fetch(ctx context.Context) (map[string]Environment, error) {
-	target := e.cfg.Server + "/puppet/v3/environments"
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+// fetch asks the server. The version is the one that it tells of itself, "" if
+// it does not.
+func (e *Environments) fetch(ctx context.Context) (told map[string]Environment, version string, err error) {
+	var body json.RawMessage
+	header, err := e.server.JSON(ctx, "/puppet/v3/environments", nil, &body)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	req.Header.Set("Accept", "application/json")
-	res, err := e.cfg.Client.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("ask the Puppet Server for environments: %w", err)
-	}
-	defer res.Body.Close() // read only
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
-	if err != nil {
-		return nil, fmt.Errorf("ask the Puppet Server for environments: %w", err)
-	}
-	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("ask the Puppet Server for environments: %s answers %s: %.200s", target, res.Status, strings.TrimSpace(string(body)))
-	}
-	return parse(body)
+	told, err = parse(body)
+	return told, header.Get("X-Puppet-Version"), err
 }
 
 // parse reads what a Puppet Server answers.

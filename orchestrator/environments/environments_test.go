@@ -127,7 +127,7 @@ func TestServerIsDown(t *testing.T) {
 	w.status, w.body, w.seen = 503, "restarting", []string{"production"}
 	e := w.environments(t, true)
 	_, err := e.Known(t.Context(), "production")
-	require.ErrorContains(t, err, "answers 503 Service Unavailable: restarting")
+	require.ErrorContains(t, err, "answers /puppet/v3/environments with 503: restarting")
 	require.Equal(t, []string{"production"}, names(t, e), "a list shows what is known without it")
 	require.EqualValues(t, 1, w.asked.Load(), "it is not asked again at once")
 

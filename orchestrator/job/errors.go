@@ -58,6 +58,12 @@ func EmptyTarget(details map[string]any, format string, args ...any) *Error {
 	return newError(http.StatusBadRequest, "empty-target", details, format, args...)
 }
 
+// NodeGroup: another classifier keeps the node group, and does not answer, or
+// gives a rule that cannot be matched.
+func NodeGroup(status int, id, format string, args ...any) *Error {
+	return newError(status, "node-group-error", map[string]any{"node_group": id}, format, args...)
+}
+
 // DependencyCycle: nodes wait for each other; cycle begins and ends with the same node.
 func DependencyCycle(cycle []string) *Error {
 	return newError(http.StatusBadRequest, "dependency-cycle", map[string]any{"cycle": cycle}, "The nodes of the application depend on each other in a circle: %s", strings.Join(cycle, ", "))

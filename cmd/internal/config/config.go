@@ -160,6 +160,17 @@ type Orchestrator struct {
 	// Puppet's setting of this name. Tasks come from the modules of environments
 	// unless there is a `puppetserver`, which has its own.
 	BaseModulePath List `key:"basemodulepath"`
+	// Another classifier that keeps the node groups, such as Puppet Enterprise's:
+	// `https://pe.example.com:4433/classifier-api`. It is asked for their rules, with
+	// the certificates that `puppetserver` is asked with. Empty: this server's own,
+	// at `/classifier-api`, which is not served otherwise.
+	Classifier string `key:"classifier"`
+	// Directory with a file `<environment>.json` for each environment that has
+	// applications, in the form of Puppet 6's environment catalogs; empty: none.
+	Applications string `key:"applications"`
+	// Find applications in stored catalogs, by parameters `export` and `consume`,
+	// where neither the Puppet Server nor a file tells of them.
+	CatalogApplications bool `key:"catalog-applications"`
 	// Nodes that run Puppet at a time, of all jobs.
 	GlobalConcurrentCompiles int `key:"global-concurrent-compiles"`
 	// Nodes that run tasks or steps of plans at a time, of all jobs.
@@ -359,6 +370,7 @@ func Default() Config {
 		Query: Query{MaxConcurrent: 64, Slow: Duration(5 * time.Second)},
 		Log:   Log{Format: "text", Level: "info"},
 		Orchestrator: Orchestrator{
+			CatalogApplications:      true,
 			GlobalConcurrentCompiles: 8, TaskConcurrency: 250, SSHWinRMConcurrency: 100,
 			DefaultDeployNodeTimeout: Duration(time.Hour), DefaultTaskNodeTimeout: Duration(40 * time.Minute), DefaultPlanTimeout: Duration(time.Hour), PCPTimeout: Duration(30 * time.Second),
 			JobPruneThreshold: Duration(30 * day), ScheduleWarmup: Duration(45 * time.Second),

@@ -46,17 +46,25 @@ func (w *world) newNode(t *testing.T, certname string, change func(*node)) *node
 	n := &node{Certname: certname, Dir: t.TempDir(), PuppetDB: w.URL(""), Broker: "wss://" + w.pcp + "/pcp2/", Files: "https://" + w.pcp, Status: "changed", CA: w.ca.Path("ca.pem")}
 	n.Cert, n.Key = w.ca.Issue(t, certname)
 	n.Data = filepath.Join(n.Dir, "agent")
-	if change != nil {
-		change(n)
-	}
-	text, err := json.Marshal(n)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(n.file("node.json"), text, 0o600))
+	n.change(t, func(n *node) {
+		if change != nil {
+			change(n)
+		}
+	})
 	self, err := os.Executable()
 	require.NoError(t, err)
 	script := fmt.Sprintf("#!/bin/sh\n%s='%s' exec '%s' \"$@\"\n", puppetOf, n.Dir, self)
 	require.NoError(t, os.WriteFile(n.file("puppet"), []byte(script), 0o700))
 	return n
+}
+
+// change changes how the node behaves from now on.
+func (n *node) change(t *testing.T, how func(*node)) {
+	t.Helper()
+	how(n)
+	text, err := json.Marshal(n)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(n.file("node.json"), text, 0o600))
 }
 
 func (n *node) file(name string) string { return filepath.Join(n.Dir, name) }

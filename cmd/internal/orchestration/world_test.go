@@ -52,7 +52,13 @@ type world struct {
 // newWorld starts a server; args are added to its command line.
 func newWorld(t *testing.T, args ...string) *world {
 	t.Helper()
-	w := &world{ca: dalangtest.NewAuthority(t), api: dalangtest.FreeAddress(t), pcp: dalangtest.FreeAddress(t)}
+	return newWorldOf(t, dalangtest.NewAuthority(t), args...)
+}
+
+// newWorldOf does, with a CA that others know already.
+func newWorldOf(t *testing.T, ca *dalangtest.Authority, args ...string) *world {
+	t.Helper()
+	w := &world{ca: ca, api: dalangtest.FreeAddress(t), pcp: dalangtest.FreeAddress(t)}
 	cert, key := w.ca.Issue(t, "orchestrator.example.com")
 	allowed := w.ca.Path("operators")
 	require.NoError(t, os.WriteFile(allowed, []byte(operator+"\n"), 0o600))
