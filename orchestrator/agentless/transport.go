@@ -149,7 +149,12 @@ func (t *Transport) run(ctx context.Context, r job.Request, s *spec) {
 			slog.String("directory", out.Left), slog.String("transaction", j.ID))
 	}
 	if err != nil {
-		t.cfg.Sink.Error(r.Certname, r.TransactionID, nodeError(r.Certname, err))
+		told := nodeError(r.Certname, err)
+		if out.Left != "" {
+			told.Msg += "; its directory on the target, " + out.Left + ", could not be deleted"
+			told.Details["directory"] = out.Left
+		}
+		t.cfg.Sink.Error(r.Certname, r.TransactionID, told)
 		return
 	}
 	outcome := job.Outcome{State: job.Finished, ExitCode: out.ExitCode, Stdout: string(out.Stdout), Stderr: string(out.Stderr)}
@@ -165,7 +170,7 @@ func (t *Transport) run(ctx context.Context, r job.Request, s *spec) {
 	t.cfg.Sink.Result(r.Certname, r.TransactionID, outcome)
 }
 
-func nodeError(certname string, err error) error {
+func nodeError(certname string, err error) *job.Error {
 	var known *Error
 	if errors.As(err, &known) {
 		e := job.NodeError(known.Kind, certname, "%s", known.Msg)

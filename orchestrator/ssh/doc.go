@@ -19,7 +19,7 @@
 // Nothing that could be a secret is in a command line, where everybody on the
 // target could read it: files, variables and arguments go through standard
 // input. With a terminal, which would mix input and output, the arguments are
-// in wrapper.sh too.
+// in wrapper.sh too. Only what scripts get as arguments is theirs to keep.
 //
 // # sudo
 //
@@ -28,6 +28,13 @@
 // What comes on standard error (with a terminal, on standard output) is
 // watched. PROMPT is answered, once, with the password. MARK says that sudo is
 // through; only then standard input begins, and what follows is the command's.
+//
+// # When a target does not do its part
+//
+// Who does not answer is waited for as long as the run may take, and ten seconds
+// for cleaning; who writes more than MaxOutput, or something else than SSH, has
+// erred. When the connection breaks, another one is made, once, to clean up. What
+// could not be deleted is Outcome.Left.
 //
 // # After a crash
 //

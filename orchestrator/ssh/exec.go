@@ -9,6 +9,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -17,9 +18,9 @@ import (
 
 // host is a connection to a target, and the way to act there.
 type host struct {
-	client    *ssh.Client
-	target    Target
-	maxOutput int
+	client *ssh.Client
+	target Target
+	cfg    Config
 }
 
 // command is one thing to do on a host.
@@ -39,35 +40,19 @@ type output struct {
 // does, or ctx does; then the channel is closed, and what runs may go on. Its
 // errors are *Error, ctx's, or those of the connection.
 func (h *host) run(ctx context.Context, c command) (*output, error) {
-	session, err := h.client.NewSession()
+	// The library waits for answers without an end: what never answers loses
+	// its connection.
+	stop := context.AfterFunc(ctx, func() { h.client.Close() })
+	session, w, err := h.start(c)
+	if !stop() {
+		err = ctx.Err()
+	}
+	if session != nil {
+		defer h.shut(session)
+		defer w.over()
+	}
 	if err != nil {
-		return nil, fmt.Errorf("open a channel to %s: %w", h.target.Host, err)
-	}
-	defer session.Close()
-	if c.tty {
-		// No echo, no change of line ends.
-		modes := ssh.TerminalModes{ssh.ECHO: 0, ssh.OPOST: 0}
-		if err := session.RequestPty("dumb", 50, 200, modes); err != nil {
-			return nil, fmt.Errorf("get a terminal on %s: %w", h.target.Host, err)
-		}
-	}
-	in, err := session.StdinPipe()
-	if err != nil {
-		return nil, fmt.Errorf("open a channel to %s: %w", h.target.Host, err)
-	}
-	w := &watch{host: h, in: in, tty: c.tty, ready: make(chan struct{}), aborted: make(chan struct{})}
-	defer w.over()
-	line := c.line
-	if h.target.RunAs != "" {
-		w.prompt, w.mark = "[sudo via dalang "+rand.Text()+"] ", "dalang-"+rand.Text()
-		line = h.escalated(w.prompt, w.mark, line)
-	} else {
-		w.through = true
-		close(w.ready)
-	}
-	session.Stdout, session.Stderr = w.writer(false), w.writer(true)
-	if err := session.Start(line); err != nil {
-		return nil, fmt.Errorf("run a command on %s: %w", h.target.Host, err)
+		return nil, err
 	}
 	// Whatever the other side does: these end with the connection at the latest.
 	ended := make(chan error, 1)
@@ -80,7 +65,7 @@ func (h *host) run(ctx context.Context, c command) (*output, error) {
 	select {
 	case err := <-ended:
 		out, err := w.result(err)
-		session.Close()
+		h.shut(session)
 		w.over()
 		<-fed // whoever gave the input has it back
 		return out, err
@@ -89,6 +74,46 @@ func (h *host) run(ctx context.Context, c command) (*output, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// shut closes a session. Where the target does not let that be said, the
+// connection is closed whole.
+func (h *host) shut(session *ssh.Session) {
+	timer := time.AfterFunc(h.cfg.cleanTime, func() { h.client.Close() })
+	defer timer.Stop()
+	session.Close()
+}
+
+// start starts a command. The session is there to be closed also after an error.
+func (h *host) start(c command) (*ssh.Session, *watch, error) {
+	session, err := h.client.NewSession()
+	if err != nil {
+		return nil, nil, fmt.Errorf("open a channel to %s: %w", h.target.Host, err)
+	}
+	w := &watch{host: h, tty: c.tty, ready: make(chan struct{}), aborted: make(chan struct{})}
+	if c.tty {
+		// No echo, no change of line ends.
+		modes := ssh.TerminalModes{ssh.ECHO: 0, ssh.OPOST: 0}
+		if err := session.RequestPty("dumb", 50, 200, modes); err != nil {
+			return session, w, fmt.Errorf("get a terminal on %s: %w", h.target.Host, err)
+		}
+	}
+	if w.in, err = session.StdinPipe(); err != nil {
+		return session, w, fmt.Errorf("open a channel to %s: %w", h.target.Host, err)
+	}
+	line := c.line
+	if h.target.RunAs != "" {
+		w.prompt, w.mark = "[sudo via dalang "+rand.Text()+"] ", "dalang-"+rand.Text()
+		line = h.escalated(w.prompt, w.mark, line)
+	} else {
+		w.through = true
+		close(w.ready)
+	}
+	session.Stdout, session.Stderr = w.writer(false), w.writer(true)
+	if err := session.Start(line); err != nil {
+		return session, w, fmt.Errorf("run a command on %s: %w", h.target.Host, err)
+	}
+	return session, w, nil
 }
 
 // escalated is a command line that does line as the run-as user.
@@ -172,8 +197,8 @@ func (w watchWriter) Write(p []byte) (int, error) {
 	if w.stderr {
 		to = &w.watch.stderr
 	}
-	if to.Len()+len(p) > w.host.maxOutput {
-		return 0, w.abort(agentless.Failed(agentless.KindFile, agentless.CodeOutput, "The command on %s writes more than %d bytes", w.host.target.Host, w.host.maxOutput))
+	if to.Len()+len(p) > w.host.cfg.MaxOutput {
+		return 0, w.abort(agentless.Failed(agentless.KindFile, agentless.CodeOutput, "The command on %s writes more than %d bytes", w.host.target.Host, w.host.cfg.MaxOutput))
 	}
 	to.Write(p)
 	if !w.through && w.stderr != w.tty { // with a terminal everything comes on stdout
@@ -213,8 +238,9 @@ func (w *watch) sudo(seen *bytes.Buffer) *Error {
 		return nil
 	}
 	w.answered = true
-	// The window of a new channel has room for a line: this does not block.
-	_, _ = io.WriteString(w.in, t.SudoPassword+"\n")
+	go func() { // until there is room for it, or the connection ends
+		_, _ = io.WriteString(w.in, t.SudoPassword+"\n")
+	}()
 	return nil
 }
 

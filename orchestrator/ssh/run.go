@@ -18,13 +18,24 @@ import (
 type Config struct {
 	KnownHosts []string // files in OpenSSH's form, for targets with HostKeyCheck
 	MaxOutput  int      // of each of stdout and stderr, in bytes; default 8 MiB
+
+	cleanTime time.Duration // bounds what is done after a run, whatever became of it; default 10 s
 }
 
 const (
 	defaultMaxOutput = 8 << 20
-	// cleanTime bounds what is done after a run, whatever became of it.
-	cleanTime = 10 * time.Second
+	defaultCleanTime = 10 * time.Second
 )
+
+func (c Config) withDefaults() Config {
+	if c.MaxOutput <= 0 {
+		c.MaxOutput = defaultMaxOutput
+	}
+	if c.cleanTime <= 0 {
+		c.cleanTime = defaultCleanTime
+	}
+	return c
+}
 
 // Run does a job on a target. Its errors are *Error, or ctx's; Left counts
 // also then.
@@ -43,6 +54,9 @@ func Run(ctx context.Context, cfg Config, target Target, j Job) (Outcome, error)
 	}
 	defer cancel()
 	out, err := h.do(limited, j)
+	if out.Left != "" && h.again(ctx, j.ID) == nil {
+		out.Left = ""
+	}
 	if limited.Err() != nil && ctx.Err() == nil {
 		err = agentless.TimedOut(target.Host, j.Timeout)
 	}
@@ -51,6 +65,13 @@ func Run(ctx context.Context, cfg Config, target Target, j Job) (Outcome, error)
 		err = agentless.Failed(agentless.KindConnect, agentless.CodeConnect, "%v", err)
 	}
 	return out, err
+}
+
+// again cleans over another connection: the first may have broken.
+func (h *host) again(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.cfg.cleanTime)
+	defer cancel()
+	return Clean(ctx, h.cfg, h.target, id)
 }
 
 // Clean ends what a job of an earlier life may have left running on a target,
@@ -70,11 +91,7 @@ func open(ctx context.Context, cfg Config, target Target) (*host, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &host{client: client, target: target, maxOutput: cfg.MaxOutput}
-	if h.maxOutput <= 0 {
-		h.maxOutput = defaultMaxOutput
-	}
-	return h, nil
+	return &host{client: client, target: target, cfg: cfg.withDefaults()}, nil
 }
 
 // dir is a job's directory on the target.
@@ -85,6 +102,7 @@ func (h *host) do(ctx context.Context, j Job) (out Outcome, err error) {
 	dir := h.dir(j.ID)
 	made, err := h.run(ctx, command{line: "mkdir -m 700 " + quote(dir)})
 	if err != nil {
+		out.Left = dir // it may be there
 		return out, err
 	}
 	if made.exit != 0 {
@@ -173,7 +191,7 @@ func (f *failingReader) Read(p []byte) (int, error) {
 }
 
 // wrapper is the script that runs the command. It is a file because the values
-// of variables are nobody else's business, and it stays, so that clean can tell
+// of variables and commands are nobody else's business, and it stays, so that clean can tell
 // its process from another that got the same number.
 func (h *host) wrapper(dir string, j Job) string {
 	var b strings.Builder
@@ -183,7 +201,7 @@ func (h *host) wrapper(dir string, j Job) string {
 		fmt.Fprintf(&b, "%s=%s; export %s\n", name, quote(value), name)
 	}
 	if j.Command != "" {
-		b.WriteString("sh -c " + quote(j.Command))
+		b.WriteString("( eval " + quote(j.Command) + " )") // its words are in no process's arguments
 	} else {
 		file := path.Join(dir, path.Clean("/"+j.Files[0].Name))
 		if program := h.interpreter(file); program != "" {
@@ -233,7 +251,7 @@ rm -rf "$d"`
 
 // clean has its own time: what it does has to be done.
 func (h *host) clean(dir string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), cleanTime)
+	ctx, cancel := context.WithTimeout(context.Background(), h.cfg.cleanTime)
 	defer cancel()
 	out, err := h.run(ctx, command{line: "sh -c " + quote(cleaner) + " sh " + quote(dir)})
 	if err == nil && out.exit != 0 {

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -48,7 +50,20 @@ func runCommand(ctx context.Context, _ string, o *Order) Result {
 		path: loginShell("/etc/passwd", os.Getuid()), args: []string{"-c", *p.Command}, env: Environment(os.Environ()),
 		settings: &o.Settings, timeout: p.Timeout.duration(),
 	}
+	if posix(run.path) { // everybody may read arguments, and the command may hold secrets
+		run.args = []string{"-c", `eval "unset ` + commandVariable + "\n$" + commandVariable + `"`}
+		run.env = append(run.env, commandVariable+"="+*p.Command)
+	}
 	return run.run(ctx)
+}
+
+// commandVariable is what the shell reads its command from. The command does
+// not have it.
+const commandVariable = "DALANG_COMMAND"
+
+// posix tells whether a shell knows eval and unset as POSIX has them.
+func posix(shell string) bool {
+	return slices.Contains([]string{"sh", "ash", "bash", "dash", "ksh", "mksh", "rbash", "zsh"}, filepath.Base(shell))
 }
 
 // loginShell is the shell of a user; of one who may not log in, sh.

@@ -1,6 +1,7 @@
 package action
 
 import (
+	"crypto/rand"
 	"os"
 	"path/filepath"
 	"strings"
@@ -151,4 +152,14 @@ func TestStartError(t *testing.T) {
 	require.Contains(t, run.run(t.Context()).Error, "too large for the environment")
 	run.path = "/no/such"
 	require.Equal(t, "cannot be executed: fork/exec /no/such: no such file or directory", run.run(t.Context()).Error)
+}
+
+// TestCommandLine: the words of a command are in no process's arguments, and
+// it does not see how it came to its shell.
+func TestCommandLine(t *testing.T) {
+	word := rand.Text()
+	r := do(t, order(t, "command", "run", map[string]any{"command": `A='` + word + `'
+case $(cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' ') in *"$A"*) echo bad ;; *"tr "*) echo good ;; esac; env | grep DALANG; exit 4`}))
+	require.Equal(t, Result{ExitCode: 4, Stdout: "good\n"}, r)
+	require.Equal(t, 2, do(t, order(t, "command", "run", map[string]any{"command": "if"})).ExitCode)
 }

@@ -1,11 +1,13 @@
 // Package sshtest is an SSH server for tests, which runs commands with this
-// machine's shell and a sudo that plays what it is told.
+// machine's shell and a sudo that plays what it is told. It can be hostile.
 package sshtest
 
 import (
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"io"
@@ -14,31 +16,65 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/ssh"
 )
 
 // Server is an SSH server that runs commands with this machine's shell, each in
-// a session of its own, as sshd does. admin logs in with the password login, or
-// with UserKey.
+// a session of its own, as sshd does. admin logs in with the password, or with
+// UserKey; pam with the password, when asked.
 type Server struct {
 	Port    int
 	Home    string
 	Key     ssh.Signer // of the host
 	UserKey string     // PEM, of the user
 
-	path     string // PATH of commands, the fake sudo first
-	mu       sync.Mutex
-	commands []string // what clients asked to run
-	conns    []net.Conn
+	cfg       Config
+	path      string // PATH of commands, the fake sudo first
+	ssh       *ssh.ServerConfig
+	over      chan struct{}
+	listeners []net.Listener
+	all       sync.WaitGroup
+	mu        sync.Mutex
+	commands  []string // what clients asked to run
+	conns     []net.Conn
 }
 
+// Config says how a server is.
+type Config struct {
+	// Env is added to the environment of commands. SUDO_FAKE says how sudo is:
+	// password, denied, broken, or friendly.
+	Env          []string
+	Password     string                      // default "login"
+	SudoPassword string                      // default "s3cret pass"
+	Addresses    []string                    // to listen on, all with one port; default 127.0.0.1
+	Manner       func(address string) Manner // of the server at an address; nil: all are Friendly
+}
+
+// Manner is how a server behaves.
+type Manner int
+
+// Friendly servers do what they are asked.
+const (
+	Friendly Manner = iota
+	Silent          // connects, and never says a word
+	Garbage         // says something that is not SSH, without an end
+	Deaf            // lets log in, and answers nothing after that
+	Mute            // opens channels, and answers nothing in them
+	Endless         // whatever is to run writes without an end
+	HangsUp         // closes the connection while the command runs
+	Slow            // takes a quarter of a second for each command
+)
+
 // fakeSudo does what sudo does as far as the client can see; the scenario is
-// in SUDO_FAKE. It runs the command as the same user.
+// in SUDO_FAKE. It runs the command as the same user. Of the password it knows
+// the sum only, so that no file has it.
 const fakeSudo = `#!/bin/sh
 echo "sudo: unable to resolve host web1: Name or service not known" >&2
 while [ $# -gt 0 ]; do
@@ -55,7 +91,7 @@ password)
   while :; do
     printf '%s' "$prompt" >&2
     IFS= read -r given || exit 1
-    [ "$given" = "s3cret pass" ] && break
+    [ "$(printf '%s' "$given" | sha256sum)" = "SUM  -" ] && break
     tries=$((tries+1))
     [ $tries -ge 3 ] && { echo "sudo: 3 incorrect password attempts" >&2; exit 1; }
     echo "Sorry, try again." >&2
@@ -80,64 +116,94 @@ func NewSigner(t *testing.T) (ssh.Signer, string) {
 	return signer, string(pem.EncodeToMemory(block))
 }
 
-// Serve runs a server until the test ends; env is added to the environment of
-// commands. SUDO_FAKE says how sudo is: password, denied, broken, or friendly.
+// Serve runs a friendly server until the test ends; env is Config.Env.
 func Serve(t *testing.T, env ...string) *Server {
 	t.Helper()
-	s := &Server{Home: t.TempDir()}
+	return New(t, Config{Env: env})
+}
+
+// New runs a server until the test ends.
+func New(t *testing.T, cfg Config) *Server {
+	t.Helper()
+	if cfg.Password == "" {
+		cfg.Password = "login"
+	}
+	if cfg.SudoPassword == "" {
+		cfg.SudoPassword = "s3cret pass"
+	}
+	if len(cfg.Addresses) == 0 {
+		cfg.Addresses = []string{"127.0.0.1"}
+	}
+	s := &Server{Home: t.TempDir(), cfg: cfg, over: make(chan struct{})}
 	bin := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(bin, "sudo"), []byte(fakeSudo), 0o755))
+	sum := sha256.Sum256([]byte(cfg.SudoPassword))
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "sudo"), []byte(strings.Replace(fakeSudo, "SUM", hex.EncodeToString(sum[:]), 1)), 0o755))
 	s.path = bin + ":" + os.Getenv("PATH")
 	s.Key, _ = NewSigner(t)
 	user, text := NewSigner(t)
 	s.UserKey = text
-	config := &ssh.ServerConfig{
+	s.ssh = s.authentication(user.PublicKey())
+	s.ssh.AddHostKey(s.Key)
+	s.listen(t)
+	for i, l := range s.listeners {
+		manner := Friendly
+		if cfg.Manner != nil {
+			manner = cfg.Manner(cfg.Addresses[i])
+		}
+		s.all.Go(func() { s.accept(l, manner) })
+	}
+	t.Cleanup(func() {
+		s.Refuse()
+		close(s.over)
+		s.HangUp()
+		s.all.Wait()
+	})
+	return s
+}
+
+// Refuse has the server take no more connections.
+func (s *Server) Refuse() {
+	for _, l := range s.listeners {
+		l.Close()
+	}
+}
+
+// listen listens on all addresses, with the port that the first one gets.
+func (s *Server) listen(t *testing.T) {
+	t.Helper()
+	for _, address := range s.cfg.Addresses {
+		l, err := net.Listen("tcp", net.JoinHostPort(address, strconv.Itoa(s.Port)))
+		require.NoError(t, err)
+		_, port, err := net.SplitHostPort(l.Addr().String())
+		require.NoError(t, err)
+		s.Port, err = strconv.Atoi(port)
+		require.NoError(t, err)
+		s.listeners = append(s.listeners, l)
+	}
+}
+
+func (s *Server) authentication(user ssh.PublicKey) *ssh.ServerConfig {
+	return &ssh.ServerConfig{
 		PasswordCallback: func(c ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
-			if c.User() == "admin" && string(password) == "login" {
+			if c.User() == "admin" && string(password) == s.cfg.Password {
 				return nil, nil
 			}
 			return nil, errors.New("no")
 		},
 		KeyboardInteractiveCallback: func(c ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
 			answers, err := ask("", "", []string{"Password: "}, []bool{false})
-			if err == nil && c.User() == "pam" && answers[0] == "login" {
+			if err == nil && c.User() == "pam" && answers[0] == s.cfg.Password {
 				return nil, nil
 			}
 			return nil, errors.New("no")
 		},
 		PublicKeyCallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
-			if string(key.Marshal()) == string(user.PublicKey().Marshal()) {
+			if string(key.Marshal()) == string(user.Marshal()) {
 				return nil, nil
 			}
 			return nil, errors.New("no")
 		},
 	}
-	config.AddHostKey(s.Key)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	require.NoError(t, err)
-	s.Port, err = strconv.Atoi(port)
-	require.NoError(t, err)
-	var all sync.WaitGroup
-	all.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			s.mu.Lock()
-			s.conns = append(s.conns, c)
-			s.mu.Unlock()
-			all.Go(func() { s.connection(c, config, env) })
-		}
-	})
-	t.Cleanup(func() {
-		l.Close()
-		s.HangUp()
-		all.Wait()
-	})
-	return s
 }
 
 // HangUp ends all connections, as a host that crashes.
@@ -149,9 +215,33 @@ func (s *Server) HangUp() {
 	}
 }
 
-func (s *Server) connection(c net.Conn, config *ssh.ServerConfig, env []string) {
+func (s *Server) accept(l net.Listener, manner Manner) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		s.mu.Lock()
+		s.conns = append(s.conns, c)
+		s.mu.Unlock()
+		s.all.Go(func() { s.connection(c, manner) })
+	}
+}
+
+func (s *Server) connection(c net.Conn, manner Manner) {
 	defer c.Close()
-	conn, channels, requests, err := ssh.NewServerConn(c, config)
+	switch manner {
+	case Silent:
+		_, _ = io.Copy(io.Discard, c)
+		return
+	case Garbage:
+		for text := []byte(strings.Repeat("220 ready\r\n", 100)); ; {
+			if _, err := c.Write(text); err != nil {
+				return
+			}
+		}
+	}
+	conn, channels, requests, err := ssh.NewServerConn(c, s.ssh)
 	if err != nil {
 		return
 	}
@@ -160,15 +250,25 @@ func (s *Server) connection(c net.Conn, config *ssh.ServerConfig, env []string) 
 	defer conn.Close()
 	all.Go(func() { ssh.DiscardRequests(requests) })
 	for n := range channels {
+		if manner == Deaf {
+			continue
+		}
 		channel, requests, err := n.Accept()
 		if err != nil {
 			return
 		}
-		all.Go(func() { s.session(channel, requests, env) })
+		if manner == Mute {
+			all.Go(func() {
+				for range requests { // and never an answer
+				}
+			})
+			continue
+		}
+		all.Go(func() { s.session(channel, requests, c, manner) })
 	}
 }
 
-func (s *Server) session(channel ssh.Channel, requests <-chan *ssh.Request, env []string) {
+func (s *Server) session(channel ssh.Channel, requests <-chan *ssh.Request, c net.Conn, manner Manner) {
 	defer channel.Close()
 	tty := false
 	for r := range requests {
@@ -183,7 +283,7 @@ func (s *Server) session(channel ssh.Channel, requests <-chan *ssh.Request, env 
 			s.mu.Unlock()
 			_ = r.Reply(true, nil)
 			go ssh.DiscardRequests(requests)
-			s.exec(channel, line, tty, env)
+			s.act(channel, line, tty, c, manner)
 			return
 		default:
 			_ = r.Reply(false, nil)
@@ -191,10 +291,37 @@ func (s *Server) session(channel ssh.Channel, requests <-chan *ssh.Request, env 
 	}
 }
 
-func (s *Server) exec(channel ssh.Channel, line string, tty bool, env []string) {
+// runs tells whether a line runs what is to run, after all preparations.
+func runs(line string) bool {
+	return strings.HasPrefix(line, "sh ") && strings.HasSuffix(line, "/wrapper.sh")
+}
+
+// act does a line as the server's manner is.
+func (s *Server) act(channel ssh.Channel, line string, tty bool, c net.Conn, manner Manner) {
+	switch {
+	case manner == Slow:
+		select {
+		case <-s.over:
+			return
+		case <-time.After(250 * time.Millisecond):
+		}
+	case manner == Endless && runs(line):
+		for text := []byte(strings.Repeat("more ", 1000)); ; {
+			if _, err := channel.Write(text); err != nil {
+				return
+			}
+		}
+	case manner == HangsUp && runs(line):
+		c.Close()
+		return
+	}
+	s.exec(channel, line, tty)
+}
+
+func (s *Server) exec(channel ssh.Channel, line string, tty bool) {
 	c := exec.Command("/bin/sh", "-c", line)
 	c.Dir = s.Home
-	c.Env = append([]string{"PATH=" + s.path, "HOME=" + s.Home}, env...)
+	c.Env = append([]string{"PATH=" + s.path, "HOME=" + s.Home}, s.cfg.Env...)
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	c.Stdout, c.Stderr = channel, channel.Stderr()
 	if tty { // what a terminal does that matters here
