@@ -446,3 +446,22 @@ func TestMany(t *testing.T) {
 		require.Equal(t, job.Counts{job.Finished: 350}, j.Nodes)
 	})
 }
+
+// TestOwnNoop: whether a node only looked is what its report says, not what the
+// job said: an agent's own configuration may say noop.
+func TestOwnNoop(t *testing.T) {
+	inWorld(t, "a b", func(t *testing.T, w *world) {
+		l := w.start(nil)
+		defer l.stop()
+		id := l.deploy("a b", nil)
+		pass(2 * time.Minute)
+		for _, certname := range []string{"a", "b"} {
+			require.Contains(t, string(w.node(id, certname).Result), `"noop":{"no_noop":false,"noop":false}`)
+		}
+		w.report("a", map[string]string{"job_id": fmt.Sprintf("%q", fmt.Sprint(id)), "noop": "true",
+			"transaction_uuid": fmt.Sprintf("%q", w.node(id, "a").TransactionUUID)})
+		pass(time.Minute)
+		require.Contains(t, string(w.node(id, "a").Result), `"noop":{"no_noop":false,"noop":true}`)
+		require.Contains(t, string(w.node(id, "b").Result), `"noop":{"no_noop":false,"noop":false}`)
+	})
+}

@@ -135,12 +135,14 @@ func (d *deploys) kept(j *job.Job, what deployed, noop *bool) Conclusion {
 	if what.TransactionUUID != nil {
 		c.TransactionUUID = *what.TransactionUUID
 	}
-	what.Noop = map[string]bool{"noop": options.Noop, "no_noop": options.NoNoop}
-	c.Result = object(what)
-	what.Noop = options.Noop
+	// An agent's own configuration may say noop: the report knows.
+	own := options.Noop
 	if noop != nil {
-		what.Noop = *noop
+		own = *noop
 	}
+	what.Noop = map[string]bool{"noop": own, "no_noop": options.NoNoop}
+	c.Result = object(what)
+	what.Noop = own
 	c.Detail = object(what)
 	if what.Metrics != nil {
 		c.Details = object(map[string]any{"metrics": what.Metrics})

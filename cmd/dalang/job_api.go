@@ -65,6 +65,15 @@ type nodeInfo struct {
 	} `json:"details"`
 }
 
+// noop tells whether a run of Puppet only looked, which an agent's own
+// configuration decides, too.
+func (n *nodeInfo) noop() bool {
+	var result struct {
+		Noop struct{ Noop bool }
+	}
+	return json.Unmarshal(n.Result, &result) == nil && result.Noop.Noop // of another type: it is no deploy's
+}
+
 // eventInfo is an event as the API shows it.
 type eventInfo struct {
 	ID        string    `json:"id"`

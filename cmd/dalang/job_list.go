@@ -113,7 +113,7 @@ func (c *jobCLI) showCommand() *cobra.Command {
 				if j.Type != deployType {
 					return resultTable(nodes).print(cmd.OutOrStdout(), width(cmd.OutOrStdout()))
 				}
-				return nodeTable(nodes, nil, false).print(cmd.OutOrStdout(), width(cmd.OutOrStdout()))
+				return nodeTable(nodes, false).print(cmd.OutOrStdout(), width(cmd.OutOrStdout()))
 			})
 		},
 	}
@@ -185,7 +185,7 @@ func (c *jobCLI) nodesCommand() *cobra.Command {
 				if j.Type != deployType {
 					return printResults(cmd.OutOrStdout(), nodes)
 				}
-				return nodeTable(nodes, nil, true).print(cmd.OutOrStdout(), 0) // links must stay whole
+				return nodeTable(nodes, true).print(cmd.OutOrStdout(), 0) // links must stay whole
 			})
 		},
 	}

@@ -23,13 +23,11 @@ type screen struct {
 	kind  string // the job's type
 	width int    // of names
 	shown bool   // the totals are the line under the cursor
-	noop  map[string]bool
 }
 
 func (c *jobCLI) newScreen(cmd *cobra.Command, output string) *screen {
 	out, in := cmd.OutOrStdout(), cmd.InOrStdin()
-	return &screen{out: out, in: in, live: isTerminal(out), interactive: isTerminal(out) && isTerminal(in), json: output == "json",
-		now: c.now, noop: map[string]bool{}}
+	return &screen{out: out, in: in, live: isTerminal(out), interactive: isTerminal(out) && isTerminal(in), json: output == "json", now: c.now}
 }
 
 func (s *screen) printf(format string, args ...any) {
@@ -61,7 +59,6 @@ func (s *screen) begin(j *jobInfo) {
 
 // event shows what happened to a node.
 func (s *screen) event(e *eventInfo) {
-	s.noop[e.Details.Node] = s.noop[e.Details.Node] || e.Details.Detail.Noop
 	if s.json {
 		return
 	}
@@ -181,15 +178,15 @@ func (s *screen) end(j *jobInfo, nodes []nodeInfo) error {
 func (s *screen) results(j *jobInfo, nodes []nodeInfo) error {
 	switch {
 	case j.Type == deployType:
-		return nodeTable(nodes, s.noop, false).print(s.out, width(s.out))
+		return nodeTable(nodes, false).print(s.out, width(s.out))
 	case len(nodes) > manyResults:
 		return resultTable(nodes).print(s.out, width(s.out))
 	}
 	return printResults(s.out, nodes)
 }
 
-// nodeTable is the nodes of a job; noop tells which only looked.
-func nodeTable(nodes []nodeInfo, noop map[string]bool, links bool) *table {
+// nodeTable is the nodes of a deploy.
+func nodeTable(nodes []nodeInfo, links bool) *table {
 	t := &table{right: map[int]bool{2: true, 3: true, 4: true, 5: true, 6: true}}
 	last := "MESSAGE"
 	if links {
@@ -199,7 +196,7 @@ func nodeTable(nodes []nodeInfo, noop map[string]bool, links bool) *table {
 	for i := range nodes {
 		n := &nodes[i]
 		state := oneLine(n.State)
-		if noop[n.Name] {
+		if n.noop() {
 			state += " (noop)"
 		}
 		row := []string{oneLine(n.Name), state, seconds(n.Duration)}

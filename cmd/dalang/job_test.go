@@ -110,7 +110,7 @@ func ending() []step {
 }
 
 const endingNodes = `{"items":[
-	{"name":"web1","state":"finished","transport":"pcp","duration":12.34,"message":"Finished puppet run on web1 - Success!","details":{"report-url":"https://x/r/1","metrics":{"total":80,"changed":0,"failed":0,"skipped":2}}},
+	{"name":"web1","state":"finished","transport":"pcp","duration":12.34,"message":"Finished puppet run on web1 - Success!","details":{"report-url":"https://x/r/1","metrics":{"total":80,"changed":0,"failed":0,"skipped":2}},"result":{"noop":{"noop":true,"no_noop":false}}},
 	{"name":"database.example.com","state":"errored","transport":"pcp","duration":null,"message":"Error running","details":{"detail":{"msg":"not connected"}}}]}`
 
 // runJob runs `dalang job` against a fake, without a terminal.
@@ -345,7 +345,7 @@ func TestJobInterrupted(t *testing.T) {
 			f := &follower{
 				jobCLI: &jobCLI{now: time.Now, pause: func(ctx context.Context, _ time.Duration) { <-ctx.Done() }},
 				api:    &jobAPI{api}, name: "7", interrupt: make(chan os.Signal, 1),
-				screen: &screen{out: &out, in: strings.NewReader(c.typed), live: c.terminal, interactive: c.terminal, now: time.Now, noop: map[string]bool{}},
+				screen: &screen{out: &out, in: strings.NewReader(c.typed), live: c.terminal, interactive: c.terminal, now: time.Now},
 			}
 			f.interrupt <- c.signal
 			again, err := f.wait(t.Context(), time.Hour)
@@ -363,7 +363,7 @@ func TestJobInterrupted(t *testing.T) {
 	var out bytes.Buffer
 	reader, writer := io.Pipe()
 	defer writer.Close()
-	f := &follower{name: "7", interrupt: make(chan os.Signal, 1), screen: &screen{out: &out, in: reader, interactive: true, noop: map[string]bool{}}}
+	f := &follower{name: "7", interrupt: make(chan os.Signal, 1), screen: &screen{out: &out, in: reader, interactive: true}}
 	f.interrupt <- os.Interrupt
 	again, err := f.interrupted(t.Context(), os.Interrupt)
 	require.False(t, again)
@@ -374,7 +374,7 @@ func TestJobInterrupted(t *testing.T) {
 func TestJobTerminal(t *testing.T) {
 	var out bytes.Buffer
 	begin := time.Date(2026, 5, 20, 12, 0, 0, 0, time.UTC)
-	s := &screen{out: &out, live: true, now: func() time.Time { return begin.Add(61 * time.Second) }, noop: map[string]bool{}}
+	s := &screen{out: &out, live: true, now: func() time.Time { return begin.Add(61 * time.Second) }}
 	j := &jobInfo{Name: "7", State: "running", NodeCount: 4, Created: &begin, NodeStates: map[string]int{"running": 1, "finished": 3}}
 	s.begin(j)
 	s.totals(j)
