@@ -30,7 +30,7 @@ answers queries.`,
 	})
 	root.SetVersionTemplate("dalang {{.Version}}\n")
 	root.AddCommand(newServeCommand(), newAgentCommand(), newConfigCommand(), newVersionCommand(), newDLOCommand(), newJobCommand(), newPlanCommand(), newScheduleCommand(), newQueryCommand(),
-		newTaskCommand(), newTargetCommand(), newTokenCommand(), newUserCommand(), newRoleCommand())
+		newTaskCommand(), newTargetCommand(), newConnectionCommand(), newTokenCommand(), newUserCommand(), newRoleCommand())
 	completeCompletion(root)
 	for _, cmd := range append(root.Commands(), root) {
 		cmd.SuggestionsMinimumDistance = 2
