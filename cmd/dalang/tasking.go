@@ -38,7 +38,7 @@ func (a *app) newTasking() (*tasking, error) {
 		if err != nil {
 			return nil, err
 		}
-		t.content = content.NewServer(c.PuppetServer, client)
+		t.content = content.NewServer(content.ServerConfig{URL: c.PuppetServer, Client: client})
 	case len(c.EnvironmentPath) > 0:
 		d := content.NewDirectory(content.DirectoryConfig{Path: c.EnvironmentPath, BaseModulePath: c.BaseModulePath, Logger: a.log})
 		t.content, t.files = d, d

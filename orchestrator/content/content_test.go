@@ -244,7 +244,7 @@ func TestServer(t *testing.T) {
 		_, _ = io.WriteString(w, a.body)
 	}))
 	defer server.Close()
-	s := NewServer(server.URL+"/", server.Client())
+	s := NewServer(ServerConfig{URL: server.URL + "/", Client: server.Client()})
 	tasks, code, err := s.Tasks(t.Context(), "production")
 	require.NoError(t, err)
 	require.Equal(t, []Entry{{"a::x", false, "A"}, {"b", true, ""}}, tasks)
@@ -274,5 +274,7 @@ func TestServer(t *testing.T) {
 	require.ErrorIs(t, err, job.Unavailable(context.Canceled))
 	server.Close()
 	_, _, err = s.Tasks(t.Context(), "production")
+	require.NoError(t, err, "it is known")
+	_, _, err = s.Tasks(t.Context(), "other")
 	require.ErrorIs(t, err, job.Unavailable(context.Canceled))
 }

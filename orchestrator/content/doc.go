@@ -10,7 +10,10 @@
 //	<module>/plans/<name>.yaml, .pp
 //	<module>/{files,lib,scripts,tasks}/…               files that tasks share
 //
-// Server asks a Puppet Server, with this server's certificate.
+// Server asks a Puppet Server, with this server's certificate. Its lists, and
+// what it says of a task, are good for 30 seconds; those who ask for the same
+// at the same time ask once. Errors are not kept. Where files change meanwhile,
+// agents notice by the SHA-256 and refuse them.
 //
 // A file is always named by the path under which a Puppet Server serves it,
 // /puppet/v3/file_content/<mount>/…, because agents get it from there. Where

@@ -43,7 +43,7 @@ func TestFiles(t *testing.T) {
 
 	server := httptest.NewServer(http.HandlerFunc(d.ServeHTTP))
 	defer server.Close()
-	s := NewServer(server.URL, server.Client())
+	s := NewServer(ServerConfig{URL: server.URL, Client: server.Client()})
 	for _, name := range []string{"pkg/c.txt", "pkg/scripts/s.sh"} {
 		theirs, err := s.Files(t.Context(), "production", name)
 		require.NoError(t, err)

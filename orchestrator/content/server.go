@@ -10,19 +10,42 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"dalang/orchestrator/job"
 	"dalang/orchestrator/task"
 	"dalang/orchestrator/upstream"
 )
 
-// Server asks a Puppet Server. It is a Source.
-type Server struct{ up *upstream.Service }
+// ServerConfig says which Puppet Server to ask. URL is required.
+type ServerConfig struct {
+	URL    string       // its paths are below it
+	Client *http.Client // with a certificate that it accepts; nil: http.DefaultClient
 
-// NewServer takes a Puppet Server's URL and a client with a certificate that
-// it accepts.
-func NewServer(base string, client *http.Client) *Server {
-	return &Server{upstream.New("the Puppet Server", base, client)}
+	KeepFor time.Duration // how long a list, or a task, is good; default 30 s
+	Timeout time.Duration // of asking for one; default 1 min
+	Now     func() time.Time
+}
+
+// Server asks a Puppet Server. It is a Source. What the server answers is kept
+// for KeepFor, by environment and task; its errors are not.
+type Server struct {
+	up    *upstream.Service
+	cache *cache
+}
+
+// NewServer fills in defaults and asks nobody.
+func NewServer(cfg ServerConfig) *Server {
+	if cfg.KeepFor <= 0 {
+		cfg.KeepFor = 30 * time.Second
+	}
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = time.Minute
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Server{upstream.New("the Puppet Server", cfg.URL, cfg.Client), newCache(cfg.KeepFor, cfg.Timeout, cfg.Now)}
 }
 
 // get asks for JSON.
@@ -75,24 +98,35 @@ type listed struct {
 	} `json:"environment"`
 }
 
+// catalog is a list as it is kept.
+type catalog struct {
+	entries []Entry
+	code    string
+}
+
 func (s *Server) list(ctx context.Context, path, environment string) ([]Entry, string, error) {
 	if !environmentPattern.MatchString(environment) {
 		return nil, "", job.UnknownEnvironment(environment)
 	}
+	l, err := cached(ctx, s.cache, path+"\x00"+environment, func(ctx context.Context) (catalog, error) {
+		return s.askList(ctx, path, environment)
+	})
+	return slices.Clone(l.entries), l.code, err
+}
+
+func (s *Server) askList(ctx context.Context, path, environment string) (all catalog, err error) {
 	var answer []listed
 	if err := s.get(ctx, path, environment, &answer); err != nil {
-		return nil, "", refused(err, environment, job.UnknownEnvironment(environment))
+		return all, refused(err, environment, job.UnknownEnvironment(environment))
 	}
-	var all []Entry
-	code := ""
 	for _, l := range answer {
-		all = append(all, Entry{l.Name, l.Private, l.Description})
+		all.entries = append(all.entries, Entry{l.Name, l.Private, l.Description})
 		if len(l.Environment) > 0 && l.Environment[0].CodeID != nil {
-			code = *l.Environment[0].CodeID
+			all.code = *l.Environment[0].CodeID
 		}
 	}
-	slices.SortFunc(all, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
-	return all, code, nil
+	slices.SortFunc(all.entries, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
+	return all, nil
 }
 
 // Tasks is Source's.
@@ -115,6 +149,19 @@ func (s *Server) Task(ctx context.Context, environment, name string) (*task.Task
 		return nil, job.UnknownEnvironment(environment)
 	}
 	module, own := task.SplitName(name)
+	path := "/puppet/v3/tasks/" + module + "/" + own
+	t, err := cached(ctx, s.cache, path+"\x00"+environment, func(ctx context.Context) (*task.Task, error) {
+		return s.askTask(ctx, environment, name, path)
+	})
+	if err != nil {
+		return nil, err
+	}
+	mine := *t // its metadata are never changed
+	mine.Files = slices.Clone(t.Files)
+	return &mine, nil
+}
+
+func (s *Server) askTask(ctx context.Context, environment, name, path string) (*task.Task, error) {
 	var answer struct {
 		Metadata json.RawMessage `json:"metadata"`
 		Files    []struct {
@@ -127,7 +174,7 @@ func (s *Server) Task(ctx context.Context, environment, name string) (*task.Task
 			} `json:"uri"`
 		} `json:"files"`
 	}
-	if err := s.get(ctx, "/puppet/v3/tasks/"+module+"/"+own, environment, &answer); err != nil {
+	if err := s.get(ctx, path, environment, &answer); err != nil {
 		return nil, refused(err, environment, unknownTask(environment, name))
 	}
 	m, err := task.Parse(answer.Metadata)
