@@ -304,10 +304,14 @@ func (e *Engine) stop(t *turn, id int64, force bool) {
 	if a == nil {
 		return
 	}
+	if !a.stopping || force {
+		t.then(func() {
+			e.log.LogAttrs(t.ctx, slog.LevelInfo, "job was told to stop", slog.Int64("job_id", id), slog.Bool("force", force))
+		})
+	}
 	if !a.stopping {
 		a.stopping = true
 		t.batch.Stop = append(t.batch.Stop, id)
-		e.log.LogAttrs(t.ctx, slog.LevelInfo, "job is being stopped", slog.Int64("job_id", id), slog.Bool("force", force))
 	}
 	for _, r := range sorted(a.open) {
 		switch {

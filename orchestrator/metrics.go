@@ -13,6 +13,7 @@ type metrics struct {
 	failedCommits prometheus.Counter       // transactions that the database refused
 	slots         *prometheus.GaugeVec     // slots taken, by pool
 	jobs          *prometheus.GaugeVec     // jobs that have not ended, by state
+	jobsEnded     *prometheus.CounterVec   // jobs that have, by state
 	waiting       *prometheus.GaugeVec     // nodes that have not ended, by what they wait for
 }
 
@@ -31,6 +32,8 @@ func newMetrics(registerer prometheus.Registerer, e *Engine) *metrics {
 			Help: "Slots that are taken, by pool."}, []string{"pool"}),
 		jobs: factory.NewGaugeVec(prometheus.GaugeOpts{Name: "dalang_orchestrator_jobs",
 			Help: "Jobs that have not ended, by state: running or stopping."}, []string{"state"}),
+		jobsEnded: factory.NewCounterVec(prometheus.CounterOpts{Name: "dalang_orchestrator_jobs_ended_total",
+			Help: "Jobs that have ended, by state: finished, failed or stopped."}, []string{"state"}),
 		waiting: factory.NewGaugeVec(prometheus.GaugeOpts{Name: "dalang_orchestrator_waiting_nodes",
 			Help: "Nodes that have not ended, by what they wait for: slot, agent or outcome."}, []string{"for"}),
 	}

@@ -129,6 +129,9 @@ func (e *Engine) committed(t *turn, b *job.Batch, moved []*run, applied *job.App
 	}
 	for id, standing := range applied.Jobs {
 		for _, state := range standing.Moved {
+			if state.Terminal() {
+				e.metrics.jobsEnded.WithLabelValues(string(state)).Inc()
+			}
 			e.log.LogAttrs(t.ctx, slog.LevelInfo, "job changed state", slog.Int64("job_id", id), slog.String("to", string(state)))
 		}
 	}

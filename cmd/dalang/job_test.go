@@ -230,6 +230,11 @@ func TestJobRunBodies(t *testing.T) {
 		require.NoError(t, err, flags)
 		require.JSONEq(t, want, f.deploys[0], flags)
 	}
+	for _, flags := range []string{"--nodes a --query nodes{}", "-e test --noop --no-noop"} {
+		root := newRootCommand()
+		root.SetArgs(append([]string{"job", "run"}, strings.Fields(flags)...))
+		require.Equal(t, 2, exitStatus(root.Execute()), flags)
+	}
 	f := &fakeJob{}
 	_, err := runJob(t, f, "run", "--detach", "--group", "All Nodes")
 	require.NoError(t, err)

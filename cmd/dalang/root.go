@@ -31,11 +31,26 @@ answers queries.`,
 	root.SetVersionTemplate("dalang {{.Version}}\n")
 	root.AddCommand(newServeCommand(), newAgentCommand(), newConfigCommand(), newVersionCommand(), newDLOCommand(), newJobCommand(), newPlanCommand(), newScheduleCommand(), newQueryCommand(),
 		newTaskCommand(), newTargetCommand(), newConnectionCommand(), newTokenCommand(), newUserCommand(), newRoleCommand())
+	refuseGroups(root)
 	completeCompletion(root)
 	for _, cmd := range append(root.Commands(), root) {
 		cmd.SuggestionsMinimumDistance = 2
 	}
 	return root
+}
+
+// refuseGroups makes flags that exclude each other a usageError, in every
+// command below cmd.
+func refuseGroups(cmd *cobra.Command) {
+	for _, below := range cmd.Commands() {
+		below.PreRunE = func(cmd *cobra.Command, _ []string) error {
+			if err := cmd.ValidateFlagGroups(); err != nil {
+				return &usageError{hinted(cmd, err)}
+			}
+			return nil
+		}
+		refuseGroups(below)
+	}
 }
 
 // usageArgs makes wrong arguments a usageError that says what was expected.

@@ -193,7 +193,7 @@ func (o *object) integer(key string, low int64) *int64 {
 	case err != nil && what(raw) != "a number":
 		o.wrong(key, expected, what(raw))
 	case err != nil || f != math.Trunc(f) || f < float64(low) || f > math.MaxInt32:
-		o.wrong(key, expected, quoted(string(raw)))
+		o.wrong(key, expected, shortened(string(raw)))
 	default:
 		n := int64(f)
 		return &n

@@ -90,12 +90,12 @@ func TestDeployValidation(t *testing.T) {
 		{p + `"noop":1}`, "noop", "a boolean", "a number"},
 		{p + `"noop":true,"no_noop":true}`, "no_noop", "false where noop is true", "true"},
 		{p + `"debug":"yes"}`, "debug", "a boolean", "a string"},
-		{p + `"concurrency":0}`, "concurrency", "an integer of at least 1, or a range", `"0"`},
-		{p + `"concurrency":"many"}`, "concurrency", "an integer of at least 1, or a range", `"\"many\""`},
-		{p + `"timeout":0}`, "timeout", "an integer from 1 to 2147483647", `"0"`},
-		{p + `"filetimeout":-1}`, "filetimeout", "an integer from 0 to 2147483647", `"-1"`},
-		{p + `"http_read_timeout":1.5}`, "http_read_timeout", "an integer from 0 to 2147483647", `"1.5"`},
-		{p + `"http_connect_timeout":1e999}`, "http_connect_timeout", "an integer from 0 to 2147483647", `"1e999"`},
+		{p + `"concurrency":0}`, "concurrency", "an integer of at least 1, or a range", "0"},
+		{p + `"concurrency":"many"}`, "concurrency", "an integer of at least 1, or a range", `"many"`},
+		{p + `"timeout":0}`, "timeout", "an integer from 1 to 2147483647", "0"},
+		{p + `"filetimeout":-1}`, "filetimeout", "an integer from 0 to 2147483647", "-1"},
+		{p + `"http_read_timeout":1.5}`, "http_read_timeout", "an integer from 0 to 2147483647", "1.5"},
+		{p + `"http_connect_timeout":1e999}`, "http_connect_timeout", "an integer from 0 to 2147483647", "1e999"},
 		{p + `"http_keepalive_timeout":"1"}`, "http_keepalive_timeout", "an integer from 0 to 2147483647", "a string"},
 		{p + `"ordering":"Manifest"}`, "ordering", "one of manifest, title-hash, random", `"Manifest"`},
 		{p + `"tags":""}`, "tags", "tags of letters", `""`},
@@ -205,7 +205,7 @@ func TestStop(t *testing.T) {
 	a := newAPI(t, nil)
 	a.jobs = []job.Job{{ID: 1234, State: job.Stopping, Nodes: job.Counts{job.New: 5, job.Running: 8, job.Failed: 3, job.Errored: 1, job.Skipped: 2, job.Finished: 5, job.Stopped: 4}}}
 	for body, force := range map[string]bool{
-		`{"job": "1234"}`: false, `{"job":1234}`: false, `{"job":"1234","force":true}`: true, `{"job":"1234","force":null}`: false, `{"job":"001234"}`: false,
+		`{"job": "1234"}`: false, `{"job":1234}`: false, `{"job":"1234","force":true}`: true, `{"job":"1234","force":null}`: false, `{"job":"001234"}`: false, `{"job":1234.0}`: false,
 	} {
 		a.stops = nil
 		status, text, _ := a.ask(t, http.MethodPost, path, body)

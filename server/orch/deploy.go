@@ -124,7 +124,7 @@ func (o *object) tags(key string) *string {
 
 func (o *object) concurrency() (c job.Concurrency) {
 	if raw := o.take("concurrency"); raw != nil && json.Unmarshal(raw, &c) != nil {
-		o.wrong("concurrency", `an integer of at least 1, or a range as [1,8], {"min":1,"max":8} or "1-8"`, quoted(string(raw)))
+		o.wrong("concurrency", `an integer of at least 1, or a range as [1,8], {"min":1,"max":8} or "1-8"`, shortened(string(raw)))
 	}
 	return c
 }

@@ -295,7 +295,11 @@ func TestRoot(t *testing.T) {
 	for _, name := range []string{"jobs", "environments", "inventory", "tasks", "usage"} {
 		require.Contains(t, root.Collections, clientRef{rootURL + "/" + name, name})
 	}
-	require.Equal(t, "https://orchestrator.example.com:8143/status", root.Status.ID)
+	require.Contains(t, root.Collections, clientRef{rootURL + "/scopes/task_targets", "task_targets"})
+	require.Equal(t, rootURL+"/status", root.Status.ID)
+	status, _, header := a.ask(t, http.MethodGet, "/orchestrator/v1/status", "")
+	require.Equal(t, http.StatusTemporaryRedirect, status)
+	require.Equal(t, "https://orchestrator.example.com:8143/status/v1/services/orchestrator-service", header.Get("Location"))
 }
 
 // TestUnrouted: paths and methods that nobody serves.

@@ -174,17 +174,7 @@ func (o *object) typedParam(name string, r *planjob.Request) {
 
 // planJobMember is the member plan_job, a string of digits or an integer.
 func (o *object) planJobMember() int64 {
-	raw := o.take("plan_job")
-	var name string
-	switch kind := what(raw); {
-	case kind == "a number":
-		name = string(raw)
-	case kind != "a string" || json.Unmarshal(raw, &name) != nil:
-		o.wrong("plan_job", "the name of a plan job: a string of digits", kind)
-	}
-	if o.err == nil && !digits.MatchString(name) {
-		o.wrong("plan_job", "the name of a plan job: a string of digits", quoted(name))
-	}
+	name := o.serial("plan_job", "the name of a plan job: a string of digits")
 	if o.err != nil {
 		return 0
 	}

@@ -262,7 +262,7 @@ func TestPlanCommandsRefused(t *testing.T) {
 		{planRunPath, `{"plan_name":"a b"}`, "plan_name", "the name of a plan: ", `"a b"`},
 		{planRunPath, `{"plan_name":"a","params":[]}`, "params", "an object", "an array"},
 		{planRunPath, `{"plan_name":"a","params":"x"}`, "params", "an object", "a string"},
-		{planRunPath, `{"plan_name":"a","timeout":0}`, "timeout", "an integer from 1", `"0"`},
+		{planRunPath, `{"plan_name":"a","timeout":0}`, "timeout", "an integer from 1", "0"},
 		{planRunPath, `{"plan_name":"a","environment":"a-b"}`, "environment", "a name of letters, digits and _", `"a-b"`},
 		{planRunPath, `{"plan_name":"a","parameters":{}}`, "parameters", "one of ", "an unknown key"},
 		{typedRunPath, `{"plan_name":"a"}`, "params", "an object of objects with a value", "missing"},

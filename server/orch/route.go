@@ -139,6 +139,7 @@ func (a *API) Routes() []Route {
 	}
 	a.taskRoutes(add)
 	a.planRoutes(add)
+	add(get, "/status", a.getStatus, "where the status of the orchestrator is")
 	add(get, "", a.getRoot, "what is served")
 	t = append(t, Route{get, "/orchestrator", a.guard(a.getRoot), "what is served"})
 	return t

@@ -283,7 +283,7 @@ func TestScheduledValidation(t *testing.T) {
 		{at("schedule", `{"start_time":"2027-05-05T19:50:08Z","interval":{"value":60}}`), "schedule.interval.units", "seconds", "missing"},
 		{at("schedule", `{"start_time":"2027-05-05T19:50:08Z","interval":{"units":"hours","value":1}}`), "schedule.interval.units", "one of seconds", `"hours"`},
 		{at("schedule", `{"start_time":"2027-05-05T19:50:08Z","interval":{"units":"seconds"}}`), "schedule.interval.value", "an integer from 1", "missing"},
-		{at("schedule", `{"start_time":"2027-05-05T19:50:08Z","interval":{"units":"seconds","value":0}}`), "schedule.interval.value", "an integer from 1", `"0"`},
+		{at("schedule", `{"start_time":"2027-05-05T19:50:08Z","interval":{"units":"seconds","value":0}}`), "schedule.interval.value", "an integer from 1", "0"},
 		{at("schedule", `{"start_time":"2027-05-05T19:50:08Z","every":1}`), "schedule.every", "one of interval, start_time", "an unknown key"},
 	} {
 		e := s.refused(t, http.MethodPost, environmentJobs, c.body, http.StatusBadRequest, "validation-error")

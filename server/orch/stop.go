@@ -9,7 +9,10 @@ import (
 	"dalang/orchestrator/job"
 )
 
-var digits = regexp.MustCompile(`\A[0-9]+\z`)
+var (
+	digits      = regexp.MustCompile(`\A[0-9]+\z`)
+	wholeNumber = regexp.MustCompile(`\A([0-9]+)\.0+\z`) // an integer, as some clients write it
+)
 
 // stopped is the answer to a stop: how many nodes are in which state. The six
 // documented states are always there, the others when they are not zero.
@@ -43,25 +46,33 @@ func (a *API) stop(w http.ResponseWriter, r *http.Request, _ Subject) error {
 	}{stopped{named{a.url(r, "/jobs/%d", id), strconv.FormatInt(id, 10)}, nodes}})
 }
 
-// parseStop reads the name of a job, a string of digits or an integer.
+// parseStop reads the name of a job.
 func parseStop(o *object) (id int64, force bool, err error) {
 	force = o.yes("force")
-	raw := o.take("job")
-	var name string
-	switch kind := what(raw); {
-	case kind == "a number":
-		name = string(raw)
-	case kind != "a string" || json.Unmarshal(raw, &name) != nil:
-		o.wrong("job", "the name of a job: a string of digits", kind)
-	}
-	if o.err == nil && !digits.MatchString(name) {
-		o.wrong("job", "the name of a job: a string of digits", quoted(name))
-	}
+	name := o.serial("job", "the name of a job: a string of digits")
 	if err := o.done(); err != nil {
 		return 0, false, err
 	}
 	id, err = jobID(name)
 	return id, force, err
+}
+
+// serial is a member that names something by its number: a string of digits, or
+// an integer. It is required.
+func (o *object) serial(key, expected string) string {
+	raw := o.take(key)
+	var name string
+	switch kind := what(raw); {
+	case kind == "a number":
+		if name = wholeNumber.ReplaceAllString(string(raw), "$1"); !digits.MatchString(name) {
+			o.wrong(key, expected, shortened(name))
+		}
+	case kind != "a string" || json.Unmarshal(raw, &name) != nil:
+		o.wrong(key, expected, kind)
+	case !digits.MatchString(name):
+		o.wrong(key, expected, quoted(name))
+	}
+	return name
 }
 
 // jobID reads digits. A number that no counter reaches is no job.

@@ -175,7 +175,7 @@ func TestTaskValidation(t *testing.T) {
 		{p + `"environment":""}`, "environment", "a name of letters, digits and _", `""`},
 		{p + `"noop":"true"}`, "noop", "a boolean", "a string"},
 		{p + `"nop":true}`, "nop", "one of ", "an unknown key"},
-		{p + `"timeout":0}`, "timeout", "an integer from 1", `"0"`},
+		{p + `"timeout":0}`, "timeout", "an integer from 1", "0"},
 		{p + `"targets":{}}`, "targets", "an array of objects", "an object"},
 		{p + `"targets":["hunter2"]}`, "targets[0]", "an object", "a string"},
 		{p + `"targets":[{}]}`, "targets[0].transport", "ssh or winrm", "missing"},
