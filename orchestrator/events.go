@@ -139,6 +139,9 @@ func (e *Engine) confirmed(t *turn, r *run) {
 
 // conclude ends a run with what its agent says.
 func (e *Engine) conclude(t *turn, r *run, o job.Outcome) {
+	if s, ok := r.job.work.(Settler); ok {
+		o = s.Settle(r.job.Job, o)
+	}
 	if o.State != job.Finished && o.State != job.Failed {
 		e.fail(t, r, nodeError(r.certname, o.Err))
 		return

@@ -207,8 +207,12 @@ func checkTask(found *task.Task, t *job.Task) (*task.Arguments, error) {
 	return arguments, nil
 }
 
-// taskParams are the parameters of the module task (orchestrator.md §7.2).
+// taskParams are the parameters of the module task (orchestrator.md §7.2), or
+// of the module command for a task that is one.
 func taskParams(found *task.Task, arguments *task.Arguments, noop bool) (json.RawMessage, error) {
+	if found.Command {
+		return object(map[string]any{"command": arguments.Values["command"]}), nil
+	}
 	if noop {
 		arguments.Values["_noop"] = true
 	}

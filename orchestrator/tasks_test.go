@@ -37,6 +37,10 @@ func (library) Task(_ context.Context, environment, name string) (*task.Task, er
 	if name == "broken" {
 		return nil, &task.Error{Kind: task.KindInvalidMetadata, Msg: "the task is broken"}
 	}
+	if name == "bolt_shim::command" {
+		m, err := task.Parse([]byte(`{"parameters":{"command":{"type":"String"}}}`))
+		return &task.Task{Name: name, Metadata: m, Command: true}, err
+	}
 	if name != "mysql::sql" {
 		return nil, job.UnknownTask(environment, name)
 	}
@@ -115,6 +119,34 @@ func TestTask(t *testing.T) {
 		require.JSONEq(t, `{"node":"a","detail":{"rows":1.0}}`, string(events[0].Details))
 		require.JSONEq(t, `{"_error":{"kind":"x/y","msg":"no"}}`, string(w.node(id, "b").Result))
 		require.Equal(t, "Error running task mysql::sql on c: no ruby", w.node(id, "c").Message)
+	})
+}
+
+// TestTaskCommand: a task that the module command runs. It succeeds however its
+// command ends, also when another life hears of that.
+func TestTaskCommand(t *testing.T) {
+	inWorld(t, "a b c", func(t *testing.T, w *world) {
+		w.agents["a"].answers = `{"stdout":"x","stderr":"","exit_code":0}`
+		w.agents["b"].answers, w.agents["b"].ends = `{"stdout":"","stderr":"","exit_code":7,"_error":{"kind":"k","msg":"no"}}`, job.Failed
+		w.agents["c"].refuses = job.NodeError("puppetlabs.pxp-agent/execution-error", "c", "no shell")
+		l := w.start(nil)
+		command := sql("a b c", `{"command":"exit 7"}`)
+		command.Task = "bolt_shim::command"
+		id := l.run(command)
+		pass(time.Second)
+		l.stop()
+		l = w.start(nil)
+		defer l.stop()
+		pass(5 * time.Minute)
+		require.Equal(t, "a finished, b finished, c errored: failed", w.states(id))
+		require.JSONEq(t, `{"stdout":"","stderr":"","exit_code":7}`, string(w.node(id, "b").Result))
+		require.JSONEq(t, `{"stdout":"x","stderr":"","exit_code":0}`, string(w.node(id, "a").Result))
+		r := w.agents["a"].asked[0]
+		require.Equal(t, "command run", r.Module+" "+r.Action)
+		require.JSONEq(t, `{"command":"exit 7"}`, string(r.Params))
+		j, err := w.store.Job(t.Context(), id)
+		require.NoError(t, err)
+		require.Equal(t, job.TypeTask, j.Type)
 	})
 }
 

@@ -65,7 +65,38 @@ func (*assignments) Request(j *job.Job, _ string) (job.Request, error) {
 	if !known {
 		return job.Request{}, fmt.Errorf("orchestrator: nothing runs jobs of type %q", j.Type)
 	}
+	if isCommand(j) {
+		module, action, _ = moduleOf(job.TypePlanCommand)
+	}
 	return job.Request{Module: module, Action: action, Params: j.Params}, nil
+}
+
+// shimCommand is the task that may be run by the module command.
+const shimCommand = "bolt_shim::command"
+
+// isCommand tells whether a job is a task that the module command runs, by what
+// was sealed when it was made: the environment may have another now.
+func isCommand(j *job.Job) bool {
+	if j.Task != shimCommand {
+		return false
+	}
+	var params struct {
+		Task    *string `json:"task"`
+		Command *string `json:"command"`
+	}
+	return json.Unmarshal(j.Params, &params) == nil && params.Task == nil && params.Command != nil
+}
+
+// Settle is Settler's. The task bolt_shim::command always succeeds: how its
+// command ended is in its result, which Bolt reads.
+func (*assignments) Settle(j *job.Job, o job.Outcome) job.Outcome {
+	var fields map[string]json.RawMessage
+	if !isCommand(j) || o.State != job.Finished && o.State != job.Failed || json.Unmarshal(o.Results, &fields) != nil {
+		return o
+	}
+	delete(fields, "_error")
+	o.State, o.Results = job.Finished, object(fields)
+	return o
 }
 
 // Conclude keeps the result as it is. As an event's detail it must not have a

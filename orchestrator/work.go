@@ -28,6 +28,11 @@ type Work interface {
 	Conclude(j *job.Job, o job.Outcome) Conclusion
 }
 
+// Settler is Work that has its own mind of how a run ended.
+type Settler interface {
+	Settle(j *job.Job, o job.Outcome) job.Outcome
+}
+
 // Conclusion is what is kept of a run that has ended. All are objects; nil is none.
 type Conclusion struct {
 	Result          json.RawMessage // the node's result

@@ -38,10 +38,10 @@ func (a *app) newTasking() (*tasking, error) {
 		if err != nil {
 			return nil, err
 		}
-		t.content = content.NewServer(content.ServerConfig{URL: c.PuppetServer, Client: client})
+		t.content = content.WithShim(content.NewServer(content.ServerConfig{URL: c.PuppetServer, Client: client}))
 	case len(c.EnvironmentPath) > 0:
-		d := content.NewDirectory(content.DirectoryConfig{Path: c.EnvironmentPath, BaseModulePath: c.BaseModulePath, Logger: a.log})
-		t.content, t.files = d, d
+		s := content.WithShim(content.NewDirectory(content.DirectoryConfig{Path: c.EnvironmentPath, BaseModulePath: c.BaseModulePath, Logger: a.log}))
+		t.content, t.files = s, s
 	}
 	return t, nil
 }

@@ -13,6 +13,9 @@ type Task struct {
 	// Files are the executables, by base name, in the order in which Puppet
 	// sends them, then shared files as module/mount/path.
 	Files []File
+	// Command says that the PXP module command runs it, by its parameter
+	// command: it has no files.
+	Command bool
 }
 
 // File is one file of a task.

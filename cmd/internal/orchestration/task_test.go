@@ -2,10 +2,13 @@ package orchestration
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -142,9 +145,41 @@ func TestTasks(t *testing.T) {
 	require.Equal(t, 3, status)
 	require.Regexp(t, `(?m)^one\.example\.com  failed  [\d.]+m?s\n  before\n  The task failed with exit code 3$`, out)
 
+	w.shimTasks(t, two.Dir)
 	w.taskRefusals(t)
 	w.taskLists(t)
 	w.taskFiles(t)
+}
+
+// shimTasks are what Bolt asks for in the place of commands, scripts and
+// uploads. The environment has no module of that name.
+func (w *world) shimTasks(t *testing.T, dir string) {
+	t.Helper()
+	const host = "one.example.com"
+	shim := func(name, params string) taskNode {
+		t.Helper()
+		_, nodes := w.task(t, `{"task":"bolt_shim::`+name+`","params":`+params+`,"scope":{"nodes":["`+host+`"]}}`)
+		return nodes[host]
+	}
+	n := shim("command", `{"command":"echo out; echo err >&2; exit 7"}`)
+	require.Equal(t, "finished", n.State, n.Message)
+	require.Equal(t, map[string]any{"stdout": "out\n", "stderr": "err\n", "exit_code": 7.0}, n.Result)
+	w.refused(t, 400, "validation-error", http.MethodPost, "/orchestrator/v1/command/task", `{"task":"bolt_shim::command","params":{"command":7},"scope":{"nodes":["`+host+`"]}}`)
+	if _, err := exec.LookPath("ruby"); err != nil {
+		t.Log("there is no ruby; scripts and uploads are left out")
+		return
+	}
+	b64 := base64.StdEncoding.EncodeToString
+	n = shim("script", `{"content":"`+b64([]byte("#!/bin/sh\necho \"$2\"\n# scr1pt-secret\n"))+`","arguments":["a","b c"],"name":"x.sh"}`)
+	require.Equal(t, map[string]any{"stdout": "b c\n", "stderr": "", "exit_code": 0.0}, n.Result, n.Message)
+	nowhere(t, "scr1pt-secret", w.Data)
+	nowhere(t, b64([]byte("# scr1pt-secret")), w.Data)
+	file := filepath.Join(dir, "uploaded")
+	n = shim("upload", fmt.Sprintf(`{"path":%q,"content":%q,"mode":33184,"directory":false}`, file, b64([]byte("content"))))
+	require.Equal(t, map[string]any{"success": true}, n.Result, n.Message)
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, "content", string(text))
 }
 
 // taskRefusals are the documented errors, by the real program.
