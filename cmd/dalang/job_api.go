@@ -19,21 +19,25 @@ const orchestratorPath = "/orchestrator/v1"
 
 // jobInfo is a job as the API shows it.
 type jobInfo struct {
-	Name        string                 `json:"name"`
-	State       string                 `json:"state"`
-	Type        string                 `json:"type"`
-	Description string                 `json:"description"`
-	Environment struct{ Name string }  `json:"environment"`
-	Owner       struct{ Login string } `json:"owner"`
-	Options     json.RawMessage        `json:"options"`
-	Created     *time.Time             `json:"created_timestamp"`
-	Started     *time.Time             `json:"started_timestamp"`
-	Finished    *time.Time             `json:"finished_timestamp"`
-	Duration    *float64               `json:"duration"`
-	NodeCount   int                    `json:"node_count"`
-	NodeStates  map[string]int         `json:"node_states"`
-	Userdata    json.RawMessage        `json:"userdata"`
-	Status      []struct {
+	Name        string `json:"name"`
+	State       string `json:"state"`
+	Type        string `json:"type"`
+	Description string `json:"description"`
+	Environment struct {
+		Name string `json:"name"`
+	} `json:"environment"`
+	Owner struct {
+		Login string `json:"login"`
+	} `json:"owner"`
+	Options    json.RawMessage `json:"options"`
+	Created    *time.Time      `json:"created_timestamp"`
+	Started    *time.Time      `json:"started_timestamp"`
+	Finished   *time.Time      `json:"finished_timestamp"`
+	Duration   *float64        `json:"duration"`
+	NodeCount  int             `json:"node_count"`
+	NodeStates map[string]int  `json:"node_states"`
+	Userdata   json.RawMessage `json:"userdata"`
+	Status     []struct {
 		State string     `json:"state"`
 		Enter time.Time  `json:"enter_time"`
 		Exit  *time.Time `json:"exit_time"`

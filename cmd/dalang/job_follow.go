@@ -40,6 +40,9 @@ exit status is that of 'dalang job run'.`,
 				return err
 			}
 			return c.with(cmd.Context(), func(ctx context.Context, a *jobAPI) error {
+				if _, err := a.job(ctx, args[0]); err != nil { // later ones may pass
+					return err
+				}
 				return c.follow(ctx, a, args[0], c.newScreen(cmd, output))
 			})
 		},

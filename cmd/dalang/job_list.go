@@ -75,11 +75,16 @@ func (c *jobCLI) printJobs(w io.Writer, jobs []jobInfo, total int) error {
 	if err := t.print(w, width(w)); err != nil {
 		return err
 	}
+	return endOfList(w, len(jobs), total, "job")
+}
+
+// endOfList says how many there are, of how many.
+func endOfList(w io.Writer, shown, total int, noun string) error {
 	more := ""
-	if total > len(jobs) {
+	if total > shown {
 		more = fmt.Sprintf(", %s in all", groups(total))
 	}
-	_, err := fmt.Fprintf(w, "\n%s%s.\n", counted(len(jobs), "job"), more)
+	_, err := fmt.Fprintf(w, "\n%s%s.\n", counted(shown, noun), more)
 	return err
 }
 

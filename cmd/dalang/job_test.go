@@ -167,6 +167,15 @@ Job 7 failed in 1m5s: 1 finished, 1 failed.
 	require.Equal(t, "secret", f.token)
 }
 
+// TestJobRunJSON: the keys are those of the API.
+func TestJobRunJSON(t *testing.T) {
+	out, err := runJob(t, &fakeJob{}, "watch", "7", "-o", "json")
+	require.Equal(t, statusNodesFailed, exitStatus(err))
+	for _, want := range []string{`"login": "ann"`, `"name": "production"`, `"report-url": "https://x/r/1"`} {
+		require.Contains(t, out, want)
+	}
+}
+
 func TestJobRunEndings(t *testing.T) {
 	for state, want := range map[string]int{"finished": 0, "failed": statusNodesFailed, "stopped": statusStopped} {
 		f := &fakeJob{steps: []step{{state: state, states: `"finished":2`}}}
@@ -200,6 +209,10 @@ func TestJobServerAway(t *testing.T) {
 	require.Equal(t, statusNodesFailed, exitStatus(err))
 	require.Equal(t, 1, strings.Count(out, "still trying"), out)
 	require.Contains(t, out, "errored   not connected")
+	// Who never answered is not waited for.
+	_, err = runJob(t, &fakeJob{steps: []step{{down: true}, steps[3]}}, "watch", "7")
+	require.Equal(t, 1, exitStatus(err))
+	require.ErrorContains(t, err, "503")
 }
 
 func TestJobRunBodies(t *testing.T) {

@@ -233,7 +233,7 @@ func (c *planCLI) show(ctx context.Context, cmd *cobra.Command, a *jobAPI, name,
 	ran := jobName.MatchString(name)
 	switch {
 	case ran && asJSON:
-		return a.raw(ctx, "/plan_jobs/"+name, nil, w)
+		return a.raw(ctx, planJobPath(name), nil, w)
 	case asJSON:
 		return a.raw(ctx, planPath(name), inEnvironment(environment), w)
 	case ran:
@@ -310,7 +310,10 @@ func (c *planCLI) jobsCommand() *cobra.Command {
 					return a.raw(ctx, "/plan_jobs", query, w)
 				}
 				query.Set("results", "exclude")
-				var list struct{ Items []planJobInfo }
+				var list struct {
+					Items      []planJobInfo
+					Pagination struct{ Total int }
+				}
 				if err := a.get(ctx, "/plan_jobs", query, &list); err != nil {
 					return err
 				}
@@ -321,7 +324,10 @@ func (c *planCLI) jobsCommand() *cobra.Command {
 					t.add(oneLine(p.Name), oneLine(p.State), oneLine(p.Options.Plan), humanAge(c.now().Sub(p.Created)), seconds(p.Duration),
 						orDash(p.Options.Environment), orDash(p.Owner.Login), oneLine(p.Options.Description))
 				}
-				return t.print(w, width(w))
+				if err := t.print(w, width(w)); err != nil {
+					return err
+				}
+				return endOfList(w, len(list.Items), list.Pagination.Total, "plan")
 			})
 		},
 	}
@@ -339,10 +345,15 @@ it waits for goes on; 'dalang job stop' stops that.`,
 		Args: onePlanJob,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.with(cmd.Context(), func(ctx context.Context, a *jobAPI) error {
-				if err := a.stopPlan(ctx, args[0]); err != nil {
+				p, err := a.planJob(ctx, args[0])
+				if err == nil && p.ended() {
+					_, err = fmt.Fprintf(cmd.OutOrStdout(), "Plan %s has ended already: %s.\n", oneLine(p.Name), oneLine(p.State))
 					return err
 				}
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "Stopping plan %s.\n", args[0])
+				if err = a.stopPlan(ctx, args[0]); err != nil {
+					return err
+				}
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Stopping plan %s.\n", args[0])
 				return err
 			})
 		},

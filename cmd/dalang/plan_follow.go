@@ -52,9 +52,12 @@ type planEventInfo struct {
 	Message string `json:"message"`
 }
 
+// planJobPath is where the API has a plan job.
+func planJobPath(name string) string { return "/plan_jobs/" + url.PathEscape(name) }
+
 func (a *jobAPI) planJob(ctx context.Context, name string) (*planJobInfo, error) {
 	var p planJobInfo
-	err := a.get(ctx, "/plan_jobs/"+url.PathEscape(name), nil, &p)
+	err := a.get(ctx, planJobPath(name), nil, &p)
 	return &p, err
 }
 
@@ -67,7 +70,7 @@ func (a *jobAPI) planEvents(ctx context.Context, name, start string) (events []p
 	if start != "" {
 		query.Set("start", start)
 	}
-	err = a.get(ctx, "/plan_jobs/"+url.PathEscape(name)+"/events", query, &list)
+	err = a.get(ctx, planJobPath(name)+"/events", query, &list)
 	return list.Items, list.Next.Event, err
 }
 
@@ -88,6 +91,9 @@ func (c *planCLI) watchCommand() *cobra.Command {
 				return err
 			}
 			return c.with(cmd.Context(), func(ctx context.Context, a *jobAPI) error {
+				if _, err := a.planJob(ctx, args[0]); err != nil { // later ones may pass
+					return err
+				}
 				return c.followPlan(ctx, a, args[0], c.newScreen(cmd, output))
 			})
 		},
@@ -112,7 +118,12 @@ func (c *planCLI) followPlan(ctx context.Context, a *jobAPI, name string, s *scr
 	if err != nil {
 		return err
 	}
-	if err := f.end(p); err != nil {
+	if s.json {
+		err = a.raw(ctx, planJobPath(name), nil, s.out)
+	} else {
+		err = f.end(p)
+	}
+	if err != nil {
 		return err
 	}
 	if p.State != "success" {
@@ -220,9 +231,6 @@ func (f *planFollower) lookAtJobs(ctx context.Context) (moved bool, err error) {
 
 // end shows the plan's result.
 func (f *planFollower) end(p *planJobInfo) error {
-	if f.screen.json {
-		return printJSON(f.screen.out, p)
-	}
 	took := ""
 	if p.Duration != nil {
 		took = " in " + seconds(p.Duration)
@@ -263,9 +271,9 @@ func (c *planCLI) printPlanJob(w io.Writer, p *planJobInfo) error {
 	if p.Options.Description != "" {
 		t.add("description", oneLine(p.Options.Description))
 	}
-	t.add("created", p.Created.Format(time.RFC3339))
+	t.add("created", p.Created.Local().Format(time.DateTime))
 	if p.Finished != nil {
-		t.add("finished", p.Finished.Format(time.RFC3339)+", after "+seconds(p.Duration))
+		t.add("finished", p.Finished.Local().Format(time.DateTime)+", after "+seconds(p.Duration))
 	}
 	t.add("parameters", oneLine(string(p.Options.Parameters)))
 	if len(p.Options.Sensitive) > 0 {

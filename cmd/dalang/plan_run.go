@@ -112,6 +112,29 @@ func (r *planRun) run(cmd *cobra.Command, args []string) error {
 // aim gives the nodes that the flags name to the plan's parameter for them, and
 // makes the parameters those of environment_plan_run.
 func (r *planRun) aim(ctx context.Context, a *jobAPI, params map[string]any, m *task.Metadata) (map[string]any, error) {
+	scope := map[string]any{"nodes": r.nodes}
+	switch {
+	case r.query != "":
+		scope = map[string]any{"query": queryValue(r.query)}
+	case r.group != "":
+		id, err := a.group(ctx, r.group)
+		if err != nil {
+			return nil, err
+		}
+		scope = map[string]any{"node_group": id}
+	}
+	typed, err := aimAt(scope, params, m)
+	if err != nil {
+		return nil, err
+	}
+	for name, v := range params {
+		typed[name] = map[string]any{"value": v}
+	}
+	return typed, nil
+}
+
+// aimAt is the parameter that gets a plan's nodes, with those of a scope.
+func aimAt(scope, params map[string]any, m *task.Metadata) (map[string]any, error) {
 	target := ""
 	for i := range m.Parameters {
 		if name := m.Parameters[i].Name; name == "targets" || name == "nodes" && target == "" {
@@ -124,36 +147,22 @@ func (r *planRun) aim(ctx context.Context, a *jobAPI, params map[string]any, m *
 	case given:
 		return nil, &usageError{fmt.Errorf("the parameter %q is given twice: by a word or --params, and by --nodes, --query or --group", target)}
 	}
-	typed := map[string]any{}
-	for name, v := range params {
-		typed[name] = map[string]any{"value": v}
-	}
-	switch {
-	case r.query != "":
-		typed[target] = map[string]any{"type": "query", "value": queryValue(r.query)}
-	case r.group != "":
-		id, err := a.group(ctx, r.group)
-		if err != nil {
-			return nil, err
+	for kind, value := range scope {
+		switch kind {
+		case "nodes":
+			return map[string]any{target: map[string]any{"value": value}}, nil
+		case "query", "node_group":
+			return map[string]any{target: map[string]any{"type": kind, "value": value}}, nil
 		}
-		typed[target] = map[string]any{"type": "node_group", "value": id}
-	default:
-		typed[target] = map[string]any{"value": r.nodes}
 	}
-	return typed, nil
+	return nil, &usageError{fmt.Errorf("name the nodes of a plan with --nodes, --query or --group")}
 }
 
 // body is the command that the flags say, and the parameters of --params.
 func (r *planRun) body(cmd *cobra.Command, name string) (body, params map[string]any, err error) {
-	body, params = map[string]any{"plan_name": name}, map[string]any{}
-	if r.params != "" {
-		text, err := given(r.params, cmd.InOrStdin())
-		if err != nil {
-			return nil, nil, &usageError{fmt.Errorf("--params: %w", err)}
-		}
-		if params, err = task.Object(text); err != nil {
-			return nil, nil, &usageError{fmt.Errorf("--params must be a JSON object")} // what it is may be a secret
-		}
+	body = map[string]any{"plan_name": name}
+	if params, err = jsonParams(r.params, cmd.InOrStdin()); err != nil {
+		return nil, nil, err
 	}
 	if r.userdata != "" {
 		data, err := task.Object(json.RawMessage(r.userdata))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -28,6 +29,7 @@ answers queries.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{hinted(cmd, err)}
 	})
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return checkFlagGroups(cmd) }
 	root.SetVersionTemplate("dalang {{.Version}}\n")
 	root.AddCommand(newServeCommand(), newAgentCommand(), newConfigCommand(), newVersionCommand(), newDLOCommand(), newJobCommand(), newPlanCommand(), newScheduleCommand(), newQueryCommand(),
 		newTaskCommand(), newTargetCommand(), newConnectionCommand(), newTokenCommand(), newUserCommand(), newRoleCommand())
@@ -51,6 +53,36 @@ func refuseGroups(cmd *cobra.Command) {
 		}
 		refuseGroups(below)
 	}
+}
+
+var (
+	groupMissing = regexp.MustCompile(`\Aat least one of the flags in the group \[(.*)\] is required\z`)
+	groupTwice   = regexp.MustCompile(`; \[(.*)\] were all set\z`)
+)
+
+// checkFlagGroups makes flags that do not go together, those that are missing,
+// and groups of which none is given, a usageError in words that say what to type.
+func checkFlagGroups(cmd *cobra.Command) error {
+	err := cmd.ValidateRequiredFlags()
+	if err == nil {
+		err = cmd.ValidateFlagGroups()
+	}
+	if err == nil {
+		return nil
+	}
+	flags := func(names string) []string {
+		list := strings.Fields(names)
+		for i := range list {
+			list[i] = "--" + list[i]
+		}
+		return list
+	}
+	if m := groupMissing.FindStringSubmatch(err.Error()); m != nil {
+		err = fmt.Errorf("one of these is needed: %s", strings.Join(flags(m[1]), ", "))
+	} else if m := groupTwice.FindStringSubmatch(err.Error()); m != nil {
+		err = fmt.Errorf("only one of these can be given: %s", strings.Join(flags(m[1]), ", "))
+	}
+	return &usageError{hinted(cmd, err)}
 }
 
 // usageArgs makes wrong arguments a usageError that says what was expected.

@@ -84,8 +84,9 @@ the time of this machine, '2026-12-01 03:00' or 03:00; --in says how long from n
 such as 90m, 2h or 1d12h. With --every it runs again after each such span, counted
 from that time on: 1d is 24 hours, whatever summer time does.
 
-What: Puppet, or --task NAME or --plan NAME with parameters as NAME=VALUE. Which
-nodes: as for 'dalang job run'.
+What: Puppet, or --task NAME or --plan NAME, with parameters as for 'dalang task
+run'. Which nodes: as for 'dalang job run'; a plan gets them in its parameter
+'targets' or 'nodes'.
 
 A server that is down when the time comes runs it when it is up again, once,
 however often it was missed.`,

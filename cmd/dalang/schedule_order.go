@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"dalang/orchestrator/task"
 )
 
 // scheduleOrder is what the flags of `dalang schedule create` and `edit` say.
@@ -20,6 +18,8 @@ type scheduleOrder struct {
 	query         string
 	group         string
 	application   string
+	params        string
+	targets       string
 	whole         bool
 	environment   string
 	enforce       bool
@@ -43,6 +43,8 @@ func (o *scheduleOrder) addTo(cmd *cobra.Command) {
 	f.BoolVar(&o.enforce, "enforce-environment", true, "run the nodes in --environment; false: it only says where the nodes are known")
 	f.StringVar(&o.concurrency, "concurrency", "", "`nodes` that run at a time at most")
 	f.DurationVar(&o.timeout, "timeout", 0, "how long the run of one node may take; 0: as the server has it")
+	f.StringVar(&o.params, "params", "", "parameters of the task or plan: a `JSON` object, @FILE, or @- for standard input")
+	f.StringVar(&o.targets, "targets", "", "how to reach nodes of a task without an agent: a `JSON` array, @FILE, or @-")
 	f.StringVar(&o.description, "description", "", "what it is for")
 	f.StringVar(&o.userdata, "userdata", "", "`JSON` object that is kept with the jobs")
 	for _, d := range deployFlags() {
@@ -167,10 +169,12 @@ func (o *scheduleOrder) input(ctx context.Context, cmd *cobra.Command, a *jobAPI
 	}
 	switch {
 	case entry.Type != "deploy":
-		return input, o.parameters(ctx, a, input, entry, args)
+		return input, o.parameters(ctx, cmd, a, input, entry, args)
+	case o.params != "" || o.targets != "":
+		return nil, &usageError{hinted(cmd, fmt.Errorf("--params and --targets are for --task and --plan"))}
 	case len(args) > 0:
 		return nil, &usageError{hinted(cmd, fmt.Errorf("%q: parameters are for --task and --plan", args[0]))}
-	case entry.Environment == "":
+	case entry.Environment == "" && (entry.Name == "" || cmd.Flags().Changed("environment")):
 		input["enforce_environment"] = false
 	case cmd.Flags().Changed("enforce-environment"):
 		input["enforce_environment"] = o.enforce
@@ -195,55 +199,4 @@ func (o *scheduleOrder) scope(ctx context.Context, a *jobAPI) (map[string]any, e
 		return map[string]any{"node_group": id}, err
 	}
 	return nil, nil
-}
-
-// parameters adds the name and the parameters of a task or plan. Those that
-// are sensitive are not shown by the server: who changes any has to say them again.
-func (o *scheduleOrder) parameters(ctx context.Context, a *jobAPI, input map[string]any, entry *scheduledInfo, args []string) error {
-	name := o.task + o.plan
-	if name != "" {
-		input["name"] = name
-		input["parameters"] = map[string]any{}
-	}
-	if len(input) == 0 && len(args) == 0 {
-		return nil
-	}
-	if name == "" {
-		_ = json.Unmarshal(entry.Input["name"], &name) // the server wrote it
-	}
-	metadata := &task.Metadata{}
-	if entry.Type == "task" && len(args) > 0 {
-		var err error
-		if _, metadata, err = a.task(ctx, entry.Environment, name); err != nil {
-			return err
-		}
-	}
-	values := map[string]any{}
-	if err := addParams(values, metadata, args); err != nil {
-		return err
-	}
-	var hidden []string
-	_ = json.Unmarshal(entry.Input["sensitive_parameters"], &hidden)
-	for _, name := range hidden {
-		if _, again := values[name]; !again {
-			return &usageError{fmt.Errorf("the parameter %s is a secret, which the server does not tell: give it again, as %s=VALUE", name, name)}
-		}
-	}
-	given := map[string]any{}
-	for name, value := range values {
-		given[name] = map[string]any{"value": value}
-	}
-	shown := map[string]any{}
-	_ = json.Unmarshal(entry.Input["parameters"], &shown)
-	for name, value := range shown {
-		if given[name] != nil {
-			continue
-		}
-		given[name] = map[string]any{"value": value}
-		if typed, ok := value.(map[string]any); ok && len(typed) == 2 && typed["type"] != nil && typed["value"] != nil {
-			given[name] = typed // nodes that a plan finds when it runs
-		}
-	}
-	input["parameters"] = given
-	return nil
 }

@@ -141,7 +141,10 @@ func (c *targetCLI) listCommand() *cobra.Command {
 					t.add(oneLine(i.Name), oneLine(i.DisplayName), oneLine(tasks), oneLine(strings.Join(i.Nodes, " ")),
 						oneLine(strings.Join(i.NodeGroups, " ")), oneLine(i.PQL))
 				}
-				return t.print(cmd.OutOrStdout(), width(cmd.OutOrStdout()))
+				if err := t.print(cmd.OutOrStdout(), width(cmd.OutOrStdout())); err != nil {
+					return err
+				}
+				return endOfList(cmd.OutOrStdout(), len(list.Items), len(list.Items), "task-target")
 			})
 		},
 	}
@@ -162,7 +165,11 @@ func (c *targetCLI) deleteCommand() *cobra.Command {
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.with(cmd.Context(), func(ctx context.Context, a *jobAPI) error {
-				return a.client.JSON(ctx, client.Request{Method: http.MethodDelete, Path: orchestratorPath + "/scopes/task_targets/" + args[0]}, nil)
+				err := a.client.JSON(ctx, client.Request{Method: http.MethodDelete, Path: orchestratorPath + "/scopes/task_targets/" + args[0]}, nil)
+				if err == nil {
+					_, err = fmt.Fprintf(cmd.OutOrStdout(), "Task-target %s was deleted.\n", args[0])
+				}
+				return err
 			})
 		},
 	}

@@ -121,15 +121,9 @@ func (r *taskRun) run(cmd *cobra.Command, args []string) error {
 // body is the command that the flags say, but for the group and the words.
 func (r *taskRun) body(cmd *cobra.Command, name string) (map[string]any, error) {
 	body := map[string]any{"task": name}
-	params := map[string]any{}
-	if r.params != "" {
-		text, err := given(r.params, cmd.InOrStdin())
-		if err != nil {
-			return nil, &usageError{fmt.Errorf("--params: %w", err)}
-		}
-		if params, err = task.Object(text); err != nil {
-			return nil, &usageError{fmt.Errorf("--params must be a JSON object")} // what it is may be a secret
-		}
+	params, err := jsonParams(r.params, cmd.InOrStdin())
+	if err != nil {
+		return nil, err
 	}
 	body["params"] = params
 	switch {
@@ -139,13 +133,9 @@ func (r *taskRun) body(cmd *cobra.Command, name string) (map[string]any, error) 
 		body["scope"] = map[string]any{"query": queryValue(r.query)}
 	}
 	if r.targets != "" {
-		text, err := given(r.targets, cmd.InOrStdin())
-		var list []json.RawMessage
-		if err == nil && json.Unmarshal(text, &list) != nil {
-			err = fmt.Errorf("it must be a JSON array")
-		}
+		list, err := jsonArray("--targets", r.targets, cmd.InOrStdin())
 		if err != nil {
-			return nil, &usageError{fmt.Errorf("--targets: %w", err)}
+			return nil, err
 		}
 		body["targets"] = list
 	}
@@ -184,6 +174,35 @@ func given(text string, in io.Reader) ([]byte, error) {
 		return io.ReadAll(in)
 	}
 	return os.ReadFile(file)
+}
+
+// jsonParams is what --params says; nothing is an empty object.
+func jsonParams(text string, in io.Reader) (map[string]any, error) {
+	if text == "" {
+		return map[string]any{}, nil
+	}
+	raw, err := given(text, in)
+	if err != nil {
+		return nil, &usageError{fmt.Errorf("--params: %w", err)}
+	}
+	params, err := task.Object(raw)
+	if err != nil {
+		return nil, &usageError{fmt.Errorf("--params must be a JSON object")} // what it is may be a secret
+	}
+	return params, nil
+}
+
+// jsonArray is what a flag says whose value is an array.
+func jsonArray(flag, text string, in io.Reader) ([]json.RawMessage, error) {
+	raw, err := given(text, in)
+	var list []json.RawMessage
+	if err == nil && (json.Unmarshal(raw, &list) != nil || list == nil) {
+		err = fmt.Errorf("it must be a JSON array")
+	}
+	if err != nil {
+		return nil, &usageError{fmt.Errorf("%s: %w", flag, err)}
+	}
+	return list, nil
 }
 
 // addParams adds words name=value.

@@ -163,7 +163,7 @@ func (c *Client) Do(ctx context.Context, req Request) (*http.Response, error) {
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
 		case !neverSent(err):
-			return nil, unwrapURL(err)
+			return nil, broken(base, err)
 		}
 		failures = append(failures, unwrapURL(err))
 	}
@@ -204,6 +204,20 @@ func (c *Client) request(ctx context.Context, base string, req Request) (*http.R
 func neverSent(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// broken says which server did not answer a request that it may have had, and
+// what helps where it is a matter of certificates.
+func broken(base string, err error) error {
+	err = unwrapURL(err)
+	var unknown x509.UnknownAuthorityError
+	switch {
+	case errors.As(err, &unknown):
+		return fmt.Errorf("%s: %w: name the CA that vouches for it with --ca", base, err)
+	case strings.Contains(err.Error(), "tls: certificate required"):
+		return fmt.Errorf("%s: %w: name a client certificate with --cert and --key", base, err)
+	}
+	return fmt.Errorf("%s: %w", base, err)
 }
 
 // unwrapURL drops the method and URL that package http puts before errors: who
