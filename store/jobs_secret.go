@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -187,51 +186,4 @@ func scanTaskTarget(rows *sql.Rows) (t job.TaskTarget, err error) {
 		}
 	}
 	return t, nil
-}
-
-// day is how days are named.
-const day = "2006-01-02"
-
-// NoteUsage keeps how many nodes there are on the day of now, and on the day
-// before, as far as it is not kept yet. Jobs must be kept for two days at least.
-func (s *Store) NoteUsage(ctx context.Context, now time.Time) error {
-	today := now.UTC().Truncate(24 * time.Hour)
-	return s.changeAccess(ctx, "note the usage", func(w *writer) error {
-		for _, begin := range []time.Time{today.AddDate(0, 0, -1), today} {
-			// A day on which nobody looked when it began has no number of agents.
-			statement := `UPDATE usage_day SET without_agent = max(without_agent, (SELECT count(DISTINCT certname) FROM job_node
-				WHERE transport IN ('ssh', 'winrm') AND started >= ?2 AND started < ?3)) WHERE day = ?1`
-			if begin.Equal(today) {
-				if err := w.exec(`INSERT OR IGNORE INTO usage_day (day, with_agent, without_agent)
-					SELECT ?1, count(*), 0 FROM node WHERE deactivated IS NULL AND expired IS NULL`, begin.Format(day)); err != nil {
-					return err
-				}
-			}
-			if err := w.exec(statement, begin.Format(day), ms(begin), ms(begin.AddDate(0, 0, 1))); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// Usage is what NoteUsage kept, the newest day first. first and last are
-// inclusive; a zero time is no bound.
-func (s *Store) Usage(ctx context.Context, first, last time.Time) (days []job.Usage, err error) {
-	bound := func(t time.Time, none string) string {
-		if t.IsZero() {
-			return none
-		}
-		return t.UTC().Format(day)
-	}
-	err = s.ReadTx(ctx, func(ctx context.Context, conn *sql.Conn) (err error) {
-		days, err = collect(ctx, conn, func(rows *sql.Rows) (u job.Usage, err error) {
-			return u, rows.Scan(&u.Day, &u.WithAgent, &u.WithoutAgent)
-		}, "SELECT day, with_agent, without_agent FROM usage_day WHERE day >= ?1 AND day <= ?2 ORDER BY day DESC", bound(first, ""), bound(last, "9999-12-31"))
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read the usage: %w", err)
-	}
-	return days, nil
 }

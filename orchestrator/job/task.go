@@ -122,4 +122,8 @@ type Usage struct {
 	Day          string // UTC: 2006-01-02
 	WithAgent    int    // active nodes when the day began, or when it was first looked
 	WithoutAgent int    // different nodes that something ran on over ssh or winrm
+	// Changes that runs of agents made: successful events of their reports.
+	Intentional, Corrective int
+	TaskNodes               int // nodes that tasks began on, once for each task
+	PlanNodes               int // nodes that plans began something on, once for each plan
 }

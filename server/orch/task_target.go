@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"dalang/orchestrator/job"
 )
@@ -178,58 +177,4 @@ func (a *API) audit(r *http.Request, s Subject, what string, attrs ...slog.Attr)
 	var owner struct{ Login string }
 	_ = json.Unmarshal(s.Owner(), &owner) // an object of ours
 	a.cfg.Logger.LogAttrs(r.Context(), slog.LevelInfo, what, append(attrs, slog.String("login", owner.Login))...)
-}
-
-// Usage keeps how many nodes there were.
-type Usage interface {
-	// Usage is by day, the newest first; both bounds are inclusive, a zero time
-	// is none.
-	Usage(ctx context.Context, first, last time.Time) ([]job.Usage, error)
-}
-
-type usageDoc struct {
-	Date         string `json:"date"`
-	Total        int    `json:"total_nodes"`
-	WithAgent    int    `json:"nodes_with_agent"`
-	WithoutAgent int    `json:"nodes_without_agent"`
-}
-
-// getUsage answers GET /usage.
-func (a *API) getUsage(w http.ResponseWriter, r *http.Request, _ Subject) error {
-	p := paramsOf(r)
-	date := func(key string) (t time.Time, shown *string) {
-		if !p.values.Has(key) {
-			return t, nil
-		}
-		text := p.values.Get(key)
-		t, err := time.Parse("2006-01-02", text)
-		if err != nil {
-			p.wrong(key, "a date as 2006-01-02", text)
-		}
-		return t, &text
-	}
-	first, start := date("start_date")
-	last, end := date("end_date")
-	p.oneOf("events", "include", "exclude")
-	if p.err != nil {
-		return p.err
-	}
-	days, err := a.cfg.Usage.Usage(r.Context(), first, last)
-	if err != nil {
-		return err
-	}
-	items := make([]usageDoc, len(days))
-	for i, d := range days {
-		items[i] = usageDoc{d.Day, d.WithAgent + d.WithoutAgent, d.WithAgent, d.WithoutAgent}
-	}
-	return WriteJSON(w, http.StatusOK, struct {
-		Items      []usageDoc `json:"items"`
-		Pagination struct {
-			Start *string `json:"start_date"`
-			End   *string `json:"end_date"`
-		} `json:"pagination"`
-	}{Items: items, Pagination: struct {
-		Start *string `json:"start_date"`
-		End   *string `json:"end_date"`
-	}{start, end}})
 }

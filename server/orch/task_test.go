@@ -98,18 +98,31 @@ type clientMadeTarget struct {
 	TaskTarget clientRef `json:"task_target"`
 }
 
-type clientUsage struct {
-	Items []struct {
-		Date         string `json:"date"`
-		Total        int    `json:"total_nodes"`
-		WithAgent    int    `json:"nodes_with_agent"`
-		WithoutAgent int    `json:"nodes_without_agent"`
-	} `json:"items"`
+type clientUsageOf[T any] struct {
+	Items      []T `json:"items"`
 	Pagination struct {
 		Start *string `json:"start_date"`
 		End   *string `json:"end_date"`
 	} `json:"pagination"`
 }
+
+type clientUsage = clientUsageOf[struct {
+	Date         string `json:"date"`
+	Total        int    `json:"total_nodes"`
+	WithAgent    int    `json:"nodes_with_agent"`
+	WithoutAgent int    `json:"nodes_without_agent"`
+}]
+
+type clientUsageEvents = clientUsageOf[struct {
+	Date         string `json:"date"`
+	Total        int    `json:"total_nodes"`
+	WithAgent    int    `json:"nodes_with_agent"`
+	WithoutAgent int    `json:"nodes_without_agent"`
+	Corrective   int    `json:"corrective_agent_changes"`
+	Intentional  int    `json:"intentional_agent_changes"`
+	TaskNodes    int    `json:"nodes_affected_by_task_runs"`
+	PlanNodes    int    `json:"nodes_affected_by_plan_runs"`
+}]
 
 // TestTaskDecoding: what the engine gets of a body. The first is the seed's example.
 func TestTaskDecoding(t *testing.T) {
@@ -330,15 +343,21 @@ func TestTaskTargets(t *testing.T) {
 
 func TestUsage(t *testing.T) {
 	a := newAPI(t, nil)
-	a.usage = []job.Usage{{Day: "2026-05-20", WithAgent: 3, WithoutAgent: 2}, {Day: "2026-05-19", WithAgent: 3}}
+	a.usage = []job.Usage{{Day: "2026-05-20", WithAgent: 3, WithoutAgent: 2, Intentional: 5, Corrective: 1, TaskNodes: 7, PlanNodes: 4}, {Day: "2026-05-19", WithAgent: 3}}
 	text := a.get(t, "/orchestrator/v1/usage?start_date=2026-05-19&events=exclude")
 	strict[clientUsage](t, text)
 	require.JSONEq(t, `{"items":[{"date":"2026-05-20","total_nodes":5,"nodes_with_agent":3,"nodes_without_agent":2},
 		{"date":"2026-05-19","total_nodes":3,"nodes_with_agent":3,"nodes_without_agent":0}],"pagination":{"start_date":"2026-05-19","end_date":null}}`, string(text))
 	require.Equal(t, [2]time.Time{time.Date(2026, 5, 19, 0, 0, 0, 0, time.UTC), {}}, a.between)
+	for _, query := range []string{"", "?events=include"} { // which is the default
+		text = a.get(t, "/orchestrator/v1/usage"+query)
+		strict[clientUsageEvents](t, text)
+		require.Contains(t, string(text), `{"date":"2026-05-20","total_nodes":5,"nodes_with_agent":3,"nodes_without_agent":2,"corrective_agent_changes":1,`+
+			`"intentional_agent_changes":5,"nodes_affected_by_task_runs":7,"nodes_affected_by_plan_runs":4}`)
+	}
 	a.get(t, "/orchestrator/v1/usage?end_date=2026-05-19")
 	require.Equal(t, [2]time.Time{{}, time.Date(2026, 5, 19, 0, 0, 0, 0, time.UTC)}, a.between)
-	for _, bad := range []string{"start_date=19.5.2026", "end_date=2026-13-01", "events=some"} {
+	for _, bad := range []string{"start_date=19.5.2026", "end_date=2026-13-01", "events=some", "start_date=2026-05-20&end_date=2026-05-19"} {
 		a.refused(t, http.MethodGet, "/orchestrator/v1/usage?"+bad, "", http.StatusBadRequest, "validation-error")
 	}
 }

@@ -2,6 +2,8 @@ package storetest
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -147,10 +149,26 @@ func testUsage(t *testing.T, b *bench) {
 		b.walk(j.ID, "a", job.New, job.Ready, job.Running)
 		b.walk(j.ID, "b", job.New, job.Ready, job.Running)
 	}
+	for _, plan := range []int64{7, 7, 8} { // two plans; the first has two steps
+		d := &job.Draft{Job: job.Job{Type: job.TypePlanCommand, PlanJob: plan, Sealed: []byte("request"), Timeout: time.Hour}}
+		for _, n := range []string{"a", "b"} {
+			d.Nodes = append(d.Nodes, job.Node{Certname: n, Transport: "pcp"})
+		}
+		j, err := b.CreateJob(t.Context(), d)
+		require.NoError(t, err)
+		b.walk(j.ID, "a", job.New, job.Ready, job.Running)
+	}
+	b.walk(b.newJob("a b").ID, "a", job.New, job.Ready, job.Running) // Puppet is neither
+	event := func(property, status, corrective string) string {
+		return fmt.Sprintf(`{"status":%q,"timestamp":%q,"corrective_change":%s,"name":null,"property":%q,"message":null,"new_value":null,"old_value":null}`, status, stamp(b.now), corrective, property)
+	}
+	b.report(outcome.Processed, "x", b.now, map[string]string{"resources": `[{"resource_type":"File","resource_title":"/x","file":null,"line":null,"containment_path":[],
+		"skipped":false,"corrective_change":true,"timestamp":"` + stamp(b.now) + `","events":[` + strings.Join([]string{event("a", "success", "false"), event("b", "success", "null"),
+		event("c", "success", "true"), event("d", "noop", "true"), event("e", "failure", "false")}, ",") + `]}]`})
 	b.now = Day(today).Add(30 * time.Hour)
 	note()
 	note()
-	all := []job.Usage{{Day: name(today + 1), WithAgent: 3}, {Day: name(today), WithAgent: 2, WithoutAgent: 1}}
+	all := []job.Usage{{Day: name(today + 1), WithAgent: 3}, {Day: name(today), WithAgent: 2, WithoutAgent: 1, Intentional: 2, Corrective: 1, TaskNodes: 4, PlanNodes: 2}}
 	require.Equal(t, all, usage(time.Time{}, time.Time{}), "agents are counted when the day begins, others as they are used")
 	require.Equal(t, all[1:], usage(Day(today), Day(today)))
 	require.Equal(t, all[:1], usage(Day(today+1), time.Time{}))
