@@ -221,14 +221,15 @@ func (f *follower) answered(ctx context.Context, answer string, goesOn error) (a
 	return true, nil
 }
 
-// nodesAtTheEnd are the nodes when their reports have come, or are not coming.
+// nodesAtTheEnd are the nodes when their reports have come, or are not coming. A
+// server that is away for a moment is asked again.
 func (f *follower) nodesAtTheEnd(ctx context.Context, j *jobInfo) ([]nodeInfo, error) {
 	for look := 1; ; look++ {
 		nodes, err := f.api.nodes(ctx, f.name, nil)
-		if err != nil {
+		if err != nil && (look == reportLooks || !passing(err)) {
 			return nil, err
 		}
-		missing := false
+		missing := err != nil
 		for _, n := range nodes {
 			missing = missing || n.Details.ReportURL == "" && (n.State == "finished" || n.State == "failed")
 		}

@@ -39,7 +39,9 @@ type fakeJob struct {
 	deploys []string
 	stops   []string
 	token   string
-	refuse  func(w http.ResponseWriter) bool
+	// nodesAway is how often the nodes are asked for in vain.
+	nodesAway int
+	refuse    func(w http.ResponseWriter) bool
 }
 
 const jobBegin = "2026-05-20T12:00:00Z"
@@ -82,6 +84,11 @@ func (f *fakeJob) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		fmt.Fprintf(w, `{"next-events":{"id":"x","event":"%d"},"items":[%s]}`, f.at, strings.Join(seen, ","))
 	case "/orchestrator/v1/jobs/7/nodes":
+		if f.nodesAway > 0 {
+			f.nodesAway--
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
 		fmt.Fprint(w, f.nodes)
 	case "/orchestrator/v1/jobs":
 		require.Equal(f.t, "20", r.URL.Query().Get("limit"))
@@ -213,6 +220,15 @@ func TestJobServerAway(t *testing.T) {
 	_, err = runJob(t, &fakeJob{steps: []step{{down: true}, steps[3]}}, "watch", "7")
 	require.Equal(t, 1, exitStatus(err))
 	require.ErrorContains(t, err, "503")
+}
+
+// TestJobServerAwayAtTheEnd: a job that was followed to its end is told of.
+func TestJobServerAwayAtTheEnd(t *testing.T) {
+	out, err := runJob(t, &fakeJob{nodesAway: 3}, "run", "--nodes", "a")
+	require.Equal(t, statusNodesFailed, exitStatus(err))
+	require.Contains(t, out, "Job 7 failed in 1m5s")
+	_, err = runJob(t, &fakeJob{nodesAway: 100}, "run", "--nodes", "a")
+	require.Equal(t, 1, exitStatus(err), "but not for ever")
 }
 
 func TestJobRunBodies(t *testing.T) {

@@ -51,37 +51,27 @@ func (a *app) openOrchestrator(ctx context.Context, queries *query.Engine) error
 	if err != nil {
 		return err
 	}
-	if o.access, err = rbac.New(rbac.Config{
-		Store: a.store, Mode: rbac.Mode(a.cfg.RBAC.Mode), Allowlist: a.cfg.RBAC.CertificateAllowlist, Ancestors: groups.Ancestors,
-		Lifetime: time.Duration(a.cfg.RBAC.TokenLifetime), MaxLifetime: time.Duration(a.cfg.RBAC.TokenMaxLifetime),
-		IdleTimeout: time.Duration(a.cfg.RBAC.TokenIdleTimeout), Logger: a.log, Registerer: a.registry,
-	}); err != nil {
+	if o.access, err = a.newAccess(groups); err != nil {
 		return err
 	}
 	o.auth = orch.NewAuth(o.access)
-	if o.broker, err = a.newBroker(); err != nil {
+	known, err := a.newEnvironments(querier)
+	if err != nil {
 		return err
 	}
-	known, err := a.newEnvironments(querier)
+	scopes, err := orchestrator.NewScopes(orchestrator.ScopesConfig{
+		Querier: querier, Groups: groups, Environments: known, Applications: known, Logger: a.log,
+	})
 	if err != nil {
 		return err
 	}
 	if o.tasking, err = a.newTasking(); err != nil {
 		return err
 	}
-	scopes := orchestrator.ScopesConfig{Querier: querier, Groups: groups, Environments: known, Applications: known, Logger: a.log}
 	if o.engine, err = a.newEngine(scopes, o.tasking); err != nil {
 		return err
 	}
-	if o.broker == nil {
-		o.engine.Add(deaf{})
-	} else {
-		if o.pxp, err = pxp.New(pxp.Config{Broker: o.broker, Sink: o.engine, Logger: a.log, Registerer: a.registry}); err != nil {
-			return err
-		}
-		o.engine.Add(o.pxp)
-	}
-	if err := o.addRemotes(a.cfg, o.engine, a.log); err != nil {
+	if err := a.addTransports(o); err != nil {
 		return err
 	}
 	if o.plans, err = a.newPlans(o, scopes); err != nil {
@@ -90,6 +80,41 @@ func (a *app) openOrchestrator(ctx context.Context, queries *query.Engine) error
 	if o.scheduler, err = a.newScheduler(o); err != nil {
 		return err
 	}
+	if err := a.newOrchestratorAPI(o, known); err != nil {
+		return err
+	}
+	a.orchestration = o
+	a.opened.Store(o)
+	return nil
+}
+
+func (a *app) newAccess(groups nodeGroups) (*rbac.Access, error) {
+	c := a.cfg.RBAC
+	return rbac.New(rbac.Config{
+		Store: a.store, Mode: rbac.Mode(c.Mode), Allowlist: c.CertificateAllowlist, Ancestors: groups.Ancestors,
+		Lifetime: time.Duration(c.TokenLifetime), MaxLifetime: time.Duration(c.TokenMaxLifetime),
+		IdleTimeout: time.Duration(c.TokenIdleTimeout), Logger: a.log, Registerer: a.registry,
+	})
+}
+
+// addTransports gives the engine the ways to nodes.
+func (a *app) addTransports(o *orchestration) (err error) {
+	if o.broker, err = a.newBroker(); err != nil {
+		return err
+	}
+	if o.broker == nil {
+		o.engine.Add(deaf{})
+		return o.addRemotes(a.cfg, o.engine, a.log)
+	}
+	if o.pxp, err = pxp.New(pxp.Config{Broker: o.broker, Sink: o.engine, Logger: a.log, Registerer: a.registry}); err != nil {
+		return err
+	}
+	o.engine.Add(o.pxp)
+	return o.addRemotes(a.cfg, o.engine, a.log)
+}
+
+// newOrchestratorAPI makes the front end of all that o has.
+func (a *app) newOrchestratorAPI(o *orchestration, known *environments.Environments) (err error) {
 	c := a.cfg.Orchestrator
 	cfg := orch.Config{
 		Engine: o.engine, Jobs: a.store, Schedules: o.scheduler, Authenticate: o.auth.Authenticate, Environments: known,
@@ -103,12 +128,8 @@ func (a *app) openOrchestrator(ctx context.Context, queries *query.Engine) error
 	if o.api, err = orch.New(cfg); err != nil {
 		return err
 	}
-	if o.connections, err = orch.NewConnections(o.api, a.store, o.secrets); err != nil {
-		return err
-	}
-	a.orchestration = o
-	a.opened.Store(o)
-	return nil
+	o.connections, err = orch.NewConnections(o.api, a.store, o.secrets)
+	return err
 }
 
 // reportURL is where reports are to be seen. The orchestrator's own listener
@@ -128,11 +149,7 @@ func reportURL(c *config.Config) string {
 	return ""
 }
 
-func (a *app) newEngine(in orchestrator.ScopesConfig, t *tasking) (*orchestrator.Engine, error) {
-	scopes, err := orchestrator.NewScopes(in)
-	if err != nil {
-		return nil, err
-	}
+func (a *app) newEngine(scopes *orchestrator.Scopes, t *tasking) (*orchestrator.Engine, error) {
 	c := a.cfg.Orchestrator
 	return orchestrator.New(orchestrator.Config{
 		Database: a.store, Scopes: scopes, Compiles: c.GlobalConcurrentCompiles,

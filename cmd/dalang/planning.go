@@ -40,11 +40,7 @@ func (s planSource) Files(ctx context.Context, environment, name string) ([]cont
 }
 
 // newPlans makes what runs plans.
-func (a *app) newPlans(o *orchestration, in orchestrator.ScopesConfig) (*planjob.Service, error) {
-	scopes, err := orchestrator.NewScopes(in)
-	if err != nil {
-		return nil, err
-	}
+func (a *app) newPlans(o *orchestration, scopes *orchestrator.Scopes) (*planjob.Service, error) {
 	c := a.cfg.Orchestrator
 	return planjob.New(planjob.Config{
 		Database: a.store, Engine: o.engine, Scopes: scopes, Content: a.newPlanSource(o.content, c),

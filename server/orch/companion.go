@@ -32,7 +32,7 @@ func readMembers(w http.ResponseWriter, r *http.Request) (*object, error) {
 	return parseObject(text)
 }
 
-// members is a member that is an object of anything, nil if it is absent.
+// values is a member that is an object of anything, nil if it is absent.
 func (o *object) values(key string) map[string]json.RawMessage {
 	raw := o.take(key)
 	if raw == nil {

@@ -26,6 +26,11 @@ var (
 	aroundComma     = regexp.MustCompile(`\s*,\s*`)
 )
 
+// badEnvironment is the error for a text that is no environment's name.
+func badEnvironment(name string) error {
+	return invalid("environment", "a name of letters, digits and _", quoted(name))
+}
+
 // jobRef names a job in the answer to a command.
 type jobRef struct {
 	Job named `json:"job"`
@@ -195,7 +200,7 @@ func (o *object) environment(d *job.Deploy) {
 	d.Environment, d.EnforceEnvironment = *name, *name != ""
 	switch {
 	case *name != "" && !environmentName.MatchString(*name):
-		o.wrong("environment", "a name of letters, digits and _", quoted(*name))
+		o.fail(badEnvironment(*name))
 	case *name == "" && (enforce == nil || *enforce):
 		got := "missing"
 		if enforce != nil {

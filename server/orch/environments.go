@@ -55,7 +55,7 @@ func (a *API) listEnvironments(w http.ResponseWriter, r *http.Request, _ Subject
 func (a *API) environmentIn(r *http.Request) (Environment, error) {
 	name := pathVar(r, "environment")
 	if !environmentName.MatchString(name) {
-		return Environment{}, invalid("environment", "a name of letters, digits and _", quoted(name))
+		return Environment{}, badEnvironment(name)
 	}
 	all, err := a.cfg.Environments.List(r.Context())
 	if err != nil {

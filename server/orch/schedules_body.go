@@ -125,7 +125,7 @@ func (o *object) taskInput(e *schedule.Entry) error {
 		o.wrong("name", "the name of a task: module, or module::task, in lower-case letters, digits and _", quoted(name))
 	}
 	if !environmentName.MatchString(e.Environment) {
-		o.fail(invalid("environment", "a name of letters, digits and _", quoted(e.Environment)))
+		o.fail(badEnvironment(e.Environment))
 	}
 	t := job.Task{Task: name, Scope: o.taskScope(), Targets: o.agentless(), Noop: o.yes("noop"), Timeout: o.integer("timeout", 1)}
 	t.Params = plainParameters(params)
@@ -152,7 +152,7 @@ func (o *object) planInput(e *schedule.Entry) error {
 		o.wrong("name", "the name of a plan: names of lower-case letters, digits and _ with :: between them", quoted(r.Plan))
 	}
 	if !environmentName.MatchString(e.Environment) {
-		o.fail(invalid("environment", "a name of letters, digits and _", quoted(e.Environment)))
+		o.fail(badEnvironment(e.Environment))
 	}
 	if timeout := o.integer("timeout", 1); timeout != nil {
 		r.Timeout = time.Duration(*timeout) * time.Second
@@ -227,7 +227,7 @@ func (o *object) deployInput(environment string) json.RawMessage {
 	d.EnforceEnvironment = environment != ""
 	switch {
 	case environment != "" && !environmentName.MatchString(environment):
-		o.fail(invalid("environment", "a name of letters, digits and _", quoted(environment)))
+		o.fail(badEnvironment(environment))
 	case environment == "" && (enforce == nil || *enforce):
 		o.wrong("enforce_environment", "false where environment is empty", map[bool]string{true: "missing", false: "true"}[enforce == nil])
 	case environment == "" && (d.Scope.WholeEnvironment || d.Scope.Application != ""):
@@ -302,7 +302,7 @@ func (edit *scheduledEdit) apply(e *schedule.Entry) error {
 	if input == nil && e.Type != schedule.Deploy {
 		e.Environment = *edit.environment
 		if !environmentName.MatchString(e.Environment) {
-			return invalid("environment", "a name of letters, digits and _", quoted(e.Environment))
+			return badEnvironment(e.Environment)
 		}
 		return nil
 	}

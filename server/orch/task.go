@@ -42,7 +42,7 @@ func parseTask(o *object) (job.Task, error) {
 func (o *object) environmentName() string {
 	name := o.str("environment", "production")
 	if !environmentName.MatchString(name) {
-		o.wrong("environment", "a name of letters, digits and _", quoted(name))
+		o.fail(badEnvironment(name))
 	}
 	return name
 }

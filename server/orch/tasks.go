@@ -65,7 +65,7 @@ func environmentOf(r *http.Request) (string, error) {
 		name = values.Get("environment")
 	}
 	if !environmentName.MatchString(name) {
-		return "", invalid("environment", "a name of letters, digits and _", quoted(name))
+		return "", badEnvironment(name)
 	}
 	return name, nil
 }
