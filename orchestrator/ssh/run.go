@@ -102,7 +102,9 @@ func (h *host) do(ctx context.Context, j Job) (out Outcome, err error) {
 	dir := h.dir(j.ID)
 	made, err := h.run(ctx, command{line: "mkdir -m 700 " + quote(dir)})
 	if err != nil {
-		out.Left = dir // it may be there
+		if known, ok := errors.AsType[*Error](err); !ok || known.Kind != agentless.KindEscalate {
+			out.Left = dir // it may be there
+		}
 		return out, err
 	}
 	if made.exit != 0 {

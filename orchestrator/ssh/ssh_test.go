@@ -119,7 +119,8 @@ func TestRunErrors(t *testing.T) {
 			s := serve(t, c.env...)
 			target := s.target()
 			c.change(&target, s)
-			_, err := Run(t.Context(), Config{}, target, Job{ID: "1", Command: "touch ran"})
+			out, err := Run(t.Context(), Config{}, target, Job{ID: "1", Command: "touch ran"})
+			require.Empty(t, out.Left)
 			var e *Error
 			require.ErrorAs(t, err, &e)
 			require.Equal(t, c.code, e.Code)
