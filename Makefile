@@ -52,8 +52,8 @@ crash: ## the long crash loop: 300 kills
 	DALANG_CRASH_KILLS=300 $(GO) test -count=1 -timeout 30m ./cmd/internal/crash
 
 .PHONY: crash-orchestrator
-crash-orchestrator: ## a job on 200 nodes, and schedules, while server and agents are killed 60 times
-	DALANG_CRASH_NODES=200 DALANG_CRASH_JOB_KILLS=60 $(GO) test -count=1 -timeout 30m -run Kills -v ./cmd/internal/orchestration
+crash-orchestrator: ## a job on 200 nodes, schedules, tasks and plans, while server, agents and connections are killed 60 times
+	DALANG_CRASH_NODES=200 DALANG_CRASH_TASK_NODES=8 DALANG_CRASH_JOB_KILLS=60 $(GO) test -count=1 -timeout 30m -run Kills -v ./cmd/internal/orchestration
 
 .PHONY: bench
 bench: ## micro-benchmarks

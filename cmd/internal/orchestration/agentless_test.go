@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -77,16 +79,7 @@ func TestAgentlessKilled(t *testing.T) {
 	const host, secret = "127.0.0.1", "t0ps3cret-and-long"
 	status, text, _ := w.ask(t, http.MethodPost, "/orchestrator/v1/command/task", `{"task":"demo::slow","params":{"x":"`+secret+`"},`+oneTarget(host, s, `,"password":"login"`)+`}`)
 	require.Equal(t, http.StatusAccepted, status, "%s", text)
-	require.Eventually(t, func() bool { _, err := os.Stat(began); return err == nil }, 10*time.Second, 10*time.Millisecond)
-	require.Eventually(t, func() bool {
-		var j struct {
-			States map[string]int `json:"node_states"`
-		}
-		w.read(t, "/jobs/1", &j)
-		return j.States["running"] == 1
-	}, 10*time.Second, 10*time.Millisecond)
-	pid, err := os.ReadFile(began)
-	require.NoError(t, err)
+	pid := w.slow(t, began)
 	w.Kill(t)
 	w.Start(t)
 	nodes := w.ended(t, "1")
@@ -95,8 +88,54 @@ func TestAgentlessKilled(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(s.Home, "dalang-*"))
 	require.NoError(t, err)
 	require.Empty(t, left)
-	require.Eventually(t, func() bool { return gone(strings.TrimSpace(string(pid))) }, 10*time.Second, 10*time.Millisecond, "what ran was ended")
+	require.Eventually(t, func() bool { return gone(pid) }, 10*time.Second, 10*time.Millisecond, "what ran was ended")
 	nowhere(t, `"password":"login"`, w.Data)
+}
+
+// slow waits until the run of job 1 has begun and is known to have. It answers
+// the process's id.
+func (w *world) slow(t *testing.T, began string) string {
+	t.Helper()
+	var pid []byte
+	require.Eventually(t, func() bool { pid, _ = os.ReadFile(began); return len(pid) > 0 }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool {
+		var j struct {
+			States map[string]int `json:"node_states"`
+		}
+		w.read(t, "/jobs/1", &j)
+		return j.States["running"] == 1
+	}, 10*time.Second, 10*time.Millisecond)
+	return strings.TrimSpace(string(pid))
+}
+
+// TestAgentlessUnreachable: where the target of a run that a killed server left
+// cannot be reached any more, the node's error and the log name the directory.
+func TestAgentlessUnreachable(t *testing.T) {
+	path := environment(t)
+	began := filepath.Join(t.TempDir(), "began")
+	writeFile(t, filepath.Join(path, "production/modules/demo/tasks/slow.sh"), "#!/bin/sh\necho $$ > '"+began+"'\nexec sleep 600\n")
+	w := newWorld(t, "--set", "orchestrator.environmentpath="+path)
+	s := sshtest.Serve(t)
+	const host = "127.0.0.1"
+	status, text, _ := w.ask(t, http.MethodPost, "/orchestrator/v1/command/task", `{"task":"demo::slow","params":{},`+oneTarget(host, s, `,"password":"login"`)+`}`)
+	require.Equal(t, http.StatusAccepted, status, "%s", text)
+	pid, err := strconv.Atoi(w.slow(t, began))
+	require.NoError(t, err)
+	w.Kill(t)
+	s.Refuse()
+	w.Start(t)
+	nodes := w.ended(t, "1")
+	require.Equal(t, "errored", nodes[host].State)
+	left, err := filepath.Glob(filepath.Join(s.Home, "dalang-*"))
+	require.NoError(t, err)
+	require.Len(t, left, 1)
+	require.Contains(t, nodes[host].Message, filepath.Base(left[0])+", could not be deleted")
+	require.Contains(t, w.Log(), "a run of an earlier life was not cleaned up")
+	_, text, _ = w.ask(t, http.MethodGet, "/orchestrator/v1/jobs/1/events", "")
+	require.Contains(t, string(text), filepath.Base(left[0]))
+	session, err := syscall.Getpgid(pid)
+	require.NoError(t, err)
+	require.NoError(t, syscall.Kill(-session, syscall.SIGKILL))
 }
 
 // gone tells whether a process has ended.

@@ -49,7 +49,7 @@ func runAgents(file string) error {
 		}
 		a, err := agent.New(agent.Config{
 			Brokers: []string{n.Broker}, Data: n.Data, Worker: []string{order.Binary, "agent", "worker"},
-			Settings: action.Settings{Puppet: n.file("puppet"), PrimaryURIs: []string{"https://127.0.0.1:1"},
+			Settings: action.Settings{Puppet: n.file("puppet"), PrimaryURIs: []string{n.Files},
 				Files: pki.Files{CA: n.CA, Cert: n.Cert, Key: n.Key}},
 			Pause: 50 * time.Millisecond, MaxPause: 500 * time.Millisecond,
 			Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),

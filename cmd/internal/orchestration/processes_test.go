@@ -82,7 +82,7 @@ func (p *processes) sample() {
 				}
 				forms = append(forms, name)
 			}
-			if len(forms) > 0 {
+			if len(forms) > 0 && len(p.found) < 5 {
 				command, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
 				p.found = append(p.found, fmt.Sprintf("%v in %s of %s: %s", forms, file, exe, bytes.ReplaceAll(command, []byte{0}, []byte{' '})))
 			}

@@ -52,7 +52,7 @@ func TestSecrets(t *testing.T) {
 		t.Skip("takes a while")
 	}
 	binary(t)
-	t.Setenv("TMPDIR", t.TempDir()) // of everybody
+	t.Setenv("TMPDIR", t.TempDir())  // of everybody
 	tmp := filepath.Dir(t.TempDir()) // of all directories of this test
 	v := newVault(t)
 

@@ -315,13 +315,14 @@ func (s *Server) act(channel ssh.Channel, line string, tty bool, c net.Conn, man
 		c.Close()
 		return
 	}
-	s.exec(channel, line, tty)
+	s.exec(channel, line, tty, c)
 }
 
-func (s *Server) exec(channel ssh.Channel, line string, tty bool) {
+func (s *Server) exec(channel ssh.Channel, line string, tty bool, conn net.Conn) {
 	c := exec.Command("/bin/sh", "-c", line)
 	c.Dir = s.Home
-	c.Env = append([]string{"PATH=" + s.path, "HOME=" + s.Home}, s.cfg.Env...)
+	ends := strings.ReplaceAll(conn.RemoteAddr().String()+" "+conn.LocalAddr().String(), ":", " ") // of IPv4
+	c.Env = append([]string{"PATH=" + s.path, "HOME=" + s.Home, "SSH_CONNECTION=" + ends}, s.cfg.Env...)
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	c.Stdout, c.Stderr = channel, channel.Stderr()
 	if tty { // what a terminal does that matters here
