@@ -40,7 +40,7 @@ acceptance: ## real Puppet termini against the binary (installs Debian's puppet 
 	$(GO) test -tags acceptance -count=1 -timeout 20m -run TestTermini ./cmd/internal/acceptance
 
 .PHONY: acceptance-orchestrator
-acceptance-orchestrator: ## jobs with a real Puppet Server and real agents (installs Debian's puppet packages)
+acceptance-orchestrator: ## jobs, tasks, plans and schedules with a real Puppet Server, real agents and OpenSSH (installs Debian's packages)
 	$(GO) test -tags acceptance -count=1 -timeout 30m -run TestOrchestrator -v ./cmd/internal/acceptance
 
 .PHONY: clients

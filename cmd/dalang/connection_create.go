@@ -47,7 +47,7 @@ func (c *connectionCLI) createCommand() *cobra.Command {
 		Long:  connectionCreateLong,
 		Example: `  dalang connection create switch1.example.com switch2.example.com --user admin
   dalang connection create web1.example.com --user deploy --key-file ~/.ssh/deploy --run-as root --replace
-  dalang connection create db1 --host 10.0.0.7 --port 2222 --user admin --password-file pw`,
+  dalang connection create db1 --hostname 10.0.0.7 --port 2222 --user admin --password-file pw`,
 		Args:              atLeastOneNode,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              r.run,
@@ -80,6 +80,7 @@ func addParameters(f *pflag.FlagSet) {
 	f.Bool("tty", false, "ask for a terminal, of SSH")
 	f.String("tmpdir", "", "`directory` on the node where files may be put")
 	f.StringToString("interpreters", nil, "`extension=program` that runs files of it: .rb=/usr/bin/ruby; repeatable")
+	f.Lookup("interpreters").DefValue = "" // not the [] of none
 	f.StringSlice("extensions", nil, "`extensions` of files that Windows runs by itself, of WinRM")
 	f.Bool("host-key-check", false, "want the host in the server's known hosts, of SSH")
 	f.Bool("ssl", true, "use TLS, of WinRM")

@@ -27,6 +27,8 @@ func writeCode(t *testing.T, dir string) {
 	for name, text := range map[string]string{
 		"manifests/site.pp":                    manifest,
 		"modules/acceptance/plans/steps.yaml":  stepsPlan,
+		"modules/acceptance/plans/who.yaml":    whoPlan,
+		"modules/acceptance/files/who.sh":      "#!/bin/sh\nid -un\n",
 		"modules/acceptance/files/check.sh":    "#!/bin/sh\necho \"$1 is $(wc -l < \"$2\") lines\"\n",
 		"modules/acceptance/files/motd":        "from a module\n",
 		"modules/acceptance/tasks/look.json":   `{"input_method": "environment", "parameters": {"into": {"type": "String[1]"}, "token": {"type": "Optional[String]", "sensitive": true}}}`,

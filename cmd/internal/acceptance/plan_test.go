@@ -39,6 +39,16 @@ return:
   checked: $checked.first['stdout']
 `
 
+// whoPlan runs the same as three users.
+const whoPlan = `
+parameters: {targets: {type: TargetSpec}}
+steps:
+- {name: self, command: id -un, targets: $targets}
+- {name: root, command: id -un, targets: $targets, run_as: root}
+- {name: other, script: acceptance/who.sh, targets: $targets, run_as: postgres}
+return: "${self.first['stdout'].chomp}, ${root.first['stdout'].chomp}, ${other.first['stdout'].chomp}"
+`
+
 // planJob is a plan job as the API shows it.
 type planJob struct {
 	State  string

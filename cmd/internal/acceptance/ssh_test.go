@@ -3,11 +3,8 @@
 package acceptance
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -58,9 +55,11 @@ func (w *world) testSSH(t *testing.T) {
 	before := leftovers(t)
 	t.Run("Debian's tasks", func(t *testing.T) { w.sshTasks(t, s) })
 	t.Run("sudo", func(t *testing.T) { w.sshSudo(t, s) })
+	t.Run("requiretty", func(t *testing.T) { w.sshRequireTTY(t, s) })
 	t.Run("refused", func(t *testing.T) { w.sshRefused(t, s) })
 	t.Run("host keys", func(t *testing.T) { w.sshHostKeys(t, s) })
 	t.Run("timeout", func(t *testing.T) { w.sshTimeout(t, s) })
+	t.Run("killed", func(t *testing.T) { w.sshKilled(t, s) })
 	t.Run("stored connections", func(t *testing.T) { w.sshStored(t, s) })
 	require.Equal(t, before, leftovers(t), "nothing is left on the target")
 	require.NotContains(t, w.server.Log(), s.password)
@@ -133,6 +132,18 @@ func (w *world) sshSudo(t *testing.T, s *sshd) {
 	}
 }
 
+// sshRequireTTY: what terminals are there for.
+func (w *world) sshRequireTTY(t *testing.T, s *sshd) {
+	s.allow(t, "Defaults:"+sudoer+" requiretty\n")
+	defer s.allow(t, "")
+	for tty, want := range map[bool]string{false: "you must have a tty to run sudo", true: "reload successful"} {
+		out, status := w.cli(t, "task", "run", "apache", "action=reload", "service_name="+w.service.name, "--nodes", "localhost",
+			"--targets", s.overSSH(t, "localhost", s.byPassword(sudoer).with("run-as", "root").with("tty", tty)))
+		require.Equal(t, map[bool]int{false: 3, true: 0}[tty], status)
+		require.Contains(t, out, want)
+	}
+}
+
 func (w *world) sshRefused(t *testing.T, s *sshd) {
 	for name, c := range map[string]struct {
 		login login
@@ -189,37 +200,61 @@ func (w *world) sshTimeout(t *testing.T, s *sshd) {
 					"--targets", s.overSSH(t, "localhost", s.byPassword(sudoer).with("run-as", user).with("tty", tty)))
 				require.Equal(t, 3, status)
 				require.Contains(t, out, "timed out after 4 seconds")
-				text, err := os.ReadFile(pids)
-				require.NoError(t, err)
-				require.Len(t, strings.Fields(string(text)), 2)
-				require.Eventually(t, func() bool {
-					for _, pid := range strings.Fields(string(text)) {
-						if args, err := os.ReadFile("/proc/" + pid + "/cmdline"); err == nil && len(args) > 0 {
-							return false
-						}
-					}
-					return true
-				}, 20*time.Second, 50*time.Millisecond, "what it started goes on")
+				ended(t, pids)
 			})
 		}
 	}
 }
 
-// sshStored: connections that are stored, for a task and for the plan.
+// sshKilled: a server that is killed while a task runs ends it when it is back,
+// and says so.
+func (w *world) sshKilled(t *testing.T, s *sshd) {
+	dir := openDir(t)
+	require.NoError(t, os.Chmod(dir, 0o777))
+	pids := filepath.Join(dir, "pids")
+	out, status := w.cli(t, "task", "run", "acceptance::slow", "pids="+pids, "--detach", "--nodes", "localhost",
+		"--targets", s.overSSH(t, "localhost", s.byPassword(sudoer).with("run-as", "root")))
+	require.Equal(t, 0, status)
+	name := strings.TrimSpace(out)
+	require.Eventually(t, func() bool {
+		text, err := os.ReadFile(pids)
+		return err == nil && len(strings.Fields(string(text))) == 2 && w.jobResults(t, name)["localhost"].State == "running"
+	}, 30*time.Second, 50*time.Millisecond)
+	w.server.Kill(t)
+	w.server.Start(t)
+	out, status = w.cli(t, "job", "watch", name)
+	require.Equal(t, 3, status)
+	require.Contains(t, out, "The orchestrator was restarted while this ran; what it left on the target was deleted")
+	ended(t, pids)
+}
+
+// ended waits until the processes that a task began have ended.
+func ended(t *testing.T, pids string) {
+	t.Helper()
+	text, err := os.ReadFile(pids)
+	require.NoError(t, err)
+	require.Len(t, strings.Fields(string(text)), 2)
+	require.Eventually(t, func() bool {
+		for _, pid := range strings.Fields(string(text)) {
+			if args, err := os.ReadFile("/proc/" + pid + "/cmdline"); err == nil && len(args) > 0 {
+				return false
+			}
+		}
+		return true
+	}, 20*time.Second, 50*time.Millisecond, "what it started goes on")
+}
+
+// sshStored: connections that are stored, for a task and for plans.
 func (w *world) sshStored(t *testing.T, s *sshd) {
 	const certname = "switch.example.com"
-	body := fmt.Sprintf(`{"certnames":[%q],"type":"ssh","parameters":{"hostname":"localhost","port":%s,"run-as":"root"},
-		"sensitive_parameters":{"user":%q,"password":%q},"duplicates":"error"}`, certname, s.port, sudoer, s.password)
-	post := func(path, body string) string {
-		res, err := w.ca.Client(t, operator).Post(w.server.tls+path, "application/json", bytes.NewReader([]byte(body)))
-		require.NoError(t, err)
-		defer res.Body.Close()
-		text, err := io.ReadAll(res.Body)
-		require.NoError(t, err)
-		require.Less(t, res.StatusCode, http.StatusBadRequest, "%s: %s", path, text)
-		return string(text)
+	password := filepath.Join(t.TempDir(), "password")
+	require.NoError(t, os.WriteFile(password, []byte(s.password+"\n"), 0o600))
+	store := func(more ...string) {
+		_, status := w.cli(t, append([]string{"connection", "create", certname, "--hostname", "localhost", "--port", s.port, "--user", sudoer,
+			"--password-file", password, "--replace"}, more...)...)
+		require.Equal(t, 0, status)
 	}
-	post("/inventory/v1/command/create-connection", body)
+	store("--run-as", "root")
 	before := len(w.service.reloads(t))
 	// Beside a node with an agent: each is reached in its own way.
 	out, status := w.cli(t, "task", "run", "apache", "action=reload", "service_name="+w.service.name, "--nodes", certname+",changes.example.com")
@@ -233,5 +268,14 @@ func (w *world) sshStored(t *testing.T, s *sshd) {
 	require.Equal(t, 0, status)
 	require.Contains(t, out, `"checked": "the file is 1 lines\n"`)
 	require.Len(t, w.service.reloads(t)[before:], 3)
-	post("/inventory/v1/command/delete-connection", fmt.Sprintf(`{"certnames":[%q]}`, certname))
+
+	store("--tty")
+	out, status = w.cli(t, "plan", "run", "acceptance::who", "--nodes", certname)
+	require.Equal(t, 0, status)
+	require.Contains(t, out, "\n"+sudoer+", root, postgres\n")
+	out, status = w.cli(t, "connection", "list")
+	require.Equal(t, 0, status)
+	require.NotContains(t, out, s.password)
+	_, status = w.cli(t, "connection", "delete", certname)
+	require.Equal(t, 0, status)
 }

@@ -18,11 +18,13 @@ import (
 	"dalang/cmd/internal/dalangtest"
 )
 
-// The accounts that are made for the test: one may do everything with sudo,
-// the other nothing.
+// The accounts that are made for the test: one may do everything with sudo, the
+// other nothing, and is asked for its password by PAM (keyboard-interactive).
 const (
 	sudoer = "dalang-acceptance"
 	plain  = "dalang-acceptance2"
+
+	sudoRules = "/etc/sudoers.d/" + sudoer
 )
 
 // sshd is Debian's OpenSSH server on a port of loopback, with keys and
@@ -62,20 +64,21 @@ func startSSHD(t *testing.T) *sshd {
 	for _, name := range []string{sudoer, plain} {
 		s.account(t, name, one+two)
 	}
-	rules := "/etc/sudoers.d/" + sudoer
-	t.Cleanup(func() { os.Remove(rules) })
-	require.NoError(t, os.WriteFile(rules, []byte(sudoer+" ALL=(ALL:ALL) ALL\n"), 0o440))
-	command(t, "", "visudo", "-c", "-q")
+	t.Cleanup(func() { os.Remove(sudoRules) })
+	s.allow(t, "")
 
 	config := filepath.Join(dir, "sshd_config")
-	require.NoError(t, os.WriteFile(config, []byte(fmt.Sprintf(`Port %s
+	require.NoError(t, os.WriteFile(config, []byte(fmt.Sprintf(`Port %[1]s
 ListenAddress 127.0.0.1
-HostKey %s/host
+HostKey %[2]s/host
 PidFile none
 UsePAM yes
 PasswordAuthentication yes
 KbdInteractiveAuthentication no
-AllowUsers %s %s
+AllowUsers %[3]s %[4]s
+Match User %[4]s
+PasswordAuthentication no
+KbdInteractiveAuthentication yes
 `, s.port, dir, sudoer, plain)), 0o600))
 	if os.Mkdir("/run/sshd", 0o755) == nil {
 		t.Cleanup(func() { os.Remove("/run/sshd") })
@@ -89,6 +92,13 @@ AllowUsers %s %s
 		return c.Close() == nil
 	}, 30*time.Second, 20*time.Millisecond)
 	return s
+}
+
+// allow lets the sudoer do everything; more is added to the rules.
+func (s *sshd) allow(t *testing.T, more string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(sudoRules, []byte(more+sudoer+" ALL=(ALL:ALL) ALL\n"), 0o440))
+	command(t, "", "visudo", "-c", "-q")
 }
 
 // account makes an account that the keys let in, for the time of the test.
