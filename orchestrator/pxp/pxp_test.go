@@ -217,7 +217,7 @@ func TestRefused(t *testing.T) {
 		w.start(r)
 		w.confirms(r)
 		w.says("a", pcp.RPCError, fmt.Sprintf(`{"transaction_id":%q,"description":"too large"}`, r.TransactionID))
-		require.Equal(t, "provisional a; error a: the agent cannot tell how the run ended: too large", w.takeTold())
+		require.Equal(t, "provisional a; error a: the agent could not complete the run: too large", w.takeTold())
 		require.Zero(t, w.open())
 	})
 }

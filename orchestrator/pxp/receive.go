@@ -194,7 +194,7 @@ func (c *Controller) refused(m *pcp.Message, id uuid.UUID, message, why string) 
 	}
 	text := "the agent refused the request: %s"
 	if t.phase == running {
-		text = "the agent cannot tell how the run ended: %s"
+		text = "the agent could not complete the run: %s"
 	}
 	c.fail(t, job.NodeError(kindFailure, t.request.Certname, text, why))
 }

@@ -44,7 +44,7 @@ type loading struct {
 func Keys() []Key {
 	return []Key{
 		{"brokers", "wss://<server of puppet.conf>:8142/pcp2/", "URLs of brokers, separated by commas; tried in turn", func(l *loading, v string) error { l.Brokers = list(v); return nil }},
-		{"primary-uris", "https://<server of puppet.conf>:8140", "servers to fetch files of tasks and scripts from, separated by commas", setURIs},
+		{"primary-uris", "https://<server of puppet.conf>:<serverport>", "servers to fetch files of tasks and scripts from, separated by commas", setURIs},
 		{"data", "/var/lib/dalang-agent", "directory of spool and cache", text(func(l *loading) *string { return &l.Data })},
 		{"modules", "all", "what may be run: " + strings.Join(action.Modules(), ", ") + "; or none", setModules},
 		{"controllers", "all that the broker lets", "certnames that may ask for runs, separated by commas", func(l *loading, v string) error { l.Controllers = list(v); return nil }},
@@ -149,12 +149,14 @@ func (l *loading) derive(root string) error {
 	}
 	orText(&f.CRL, filepath.Join(l.ssldir, "crl.pem"))
 	orText(&l.Data, "/var/lib/dalang-agent")
-	server := p.server()
+	servers := p.servers()
 	if l.Brokers == nil {
-		l.Brokers = []string{"wss://" + server + ":8142/pcp2/"}
+		l.Brokers = []string{"wss://" + servers[0].name + ":8142/pcp2/"}
 	}
 	if l.Settings.PrimaryURIs == nil {
-		l.Settings.PrimaryURIs = []string{"https://" + server + ":8140"}
+		for _, s := range servers {
+			l.Settings.PrimaryURIs = append(l.Settings.PrimaryURIs, "https://"+s.name+":"+s.port)
+		}
 	}
 	return nil
 }

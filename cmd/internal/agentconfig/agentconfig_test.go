@@ -45,11 +45,15 @@ func TestPuppetConf(t *testing.T) {
 		files []string // below ssldir
 		cert  string   // below ssldir
 		host  string
+		uris  []string // nil: host's, with the usual port
 		wrong string
 	}{
 		"main":           {conf: "[main]\ncertname = a.example.com\nserver = p.example.com # ours\n", cert: "certs/a.example.com.pem", host: "p.example.com"},
 		"agent first":    {conf: "[main]\ncertname=a\nserver=p\n[agent]\ncertname=b\nserver=q\nnoop\n", cert: "certs/b.pem", host: "q"},
-		"server list":    {conf: "[main]\ncertname=a\nserver_list = x:8140, y\nserver=z\n", cert: "certs/a.pem", host: "x"},
+		"server list":    {conf: "[main]\ncertname=a\nserver_list = x:8140, y\nserver=z\n", cert: "certs/a.pem", host: "x", uris: []string{"https://x:8140", "https://y:8140"}},
+		"ports":          {conf: "[main]\ncertname=a\nserver_list = x, y:8141\nserverport = 9140\n", cert: "certs/a.pem", host: "x", uris: []string{"https://x:9140", "https://y:8141"}},
+		"server's port":  {conf: "[main]\ncertname=a\nserver = p\nmasterport = 1\n[agent]\nserverport = 9140\n", cert: "certs/a.pem", host: "p", uris: []string{"https://p:9140"}},
+		"old name":       {conf: "[main]\ncertname=a\nserver = p\nmasterport = 9140\n", cert: "certs/a.pem", host: "p", uris: []string{"https://p:9140"}},
 		"only one":       {conf: "", files: []string{"certs/ca.pem", "certs/n.pem", "private_keys/n.pem", "private_keys/old.pem"}, cert: "certs/n.pem", host: "puppet"},
 		"which":          {conf: "", files: []string{"certs/n.pem", "private_keys/n.pem", "certs/m.pem", "private_keys/m.pem"}, wrong: "has certificates of m, n; say which"},
 		"unclear ssldir": {conf: "[main]\nssldir = $vardir/ssl\n", wrong: "puppet.conf has ssldir = $vardir/ssl"},
@@ -70,7 +74,10 @@ func TestPuppetConf(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, filepath.Join(ssl, c.cert), got.Settings.Files.Cert)
 			require.Equal(t, []string{"wss://" + c.host + ":8142/pcp2/"}, got.Brokers)
-			require.Equal(t, []string{"https://" + c.host + ":8140"}, got.Settings.PrimaryURIs)
+			if c.uris == nil {
+				c.uris = []string{"https://" + c.host + ":8140"}
+			}
+			require.Equal(t, c.uris, got.Settings.PrimaryURIs)
 		})
 	}
 	root := t.TempDir()

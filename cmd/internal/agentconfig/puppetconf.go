@@ -41,17 +41,33 @@ func (p *puppetConf) value(key string) string {
 	return ""
 }
 
-// server is the first of the servers.
-func (p *puppetConf) server() string {
-	if first, _, _ := strings.Cut(p.value("server_list"), ","); strings.TrimSpace(first) != "" {
-		name, _, _ := strings.Cut(strings.TrimSpace(first), ":")
-		return name
+// servers are the names and ports of the Puppet Servers, at least one.
+func (p *puppetConf) servers() (all []server) {
+	usual := p.value("serverport")
+	for _, fallback := range [...]string{p.value("masterport"), "8140"} {
+		if usual == "" {
+			usual = fallback
+		}
 	}
-	if name := p.value("server"); name != "" {
-		return name
+	for _, item := range strings.Split(p.value("server_list"), ",") {
+		name, port, _ := strings.Cut(strings.TrimSpace(item), ":")
+		if port == "" {
+			port = usual
+		}
+		if name != "" {
+			all = append(all, server{name, port})
+		}
 	}
-	return "puppet"
+	if name := p.value("server"); all == nil && name != "" {
+		all = []server{{name, usual}}
+	}
+	if all == nil {
+		all = []server{{"puppet", usual}}
+	}
+	return all
 }
+
+type server struct{ name, port string }
 
 // ssldir is what the file says, or where packages have it.
 func (p *puppetConf) ssldir(root string) (string, error) {
