@@ -104,6 +104,9 @@ func (s *Server) routes(h Handlers) http.Handler {
 	// Paths are matched as they were sent: a fact called "a/b" is "a%2Fb".
 	m := mux.NewRouter().UseEncodedPath().SkipClean(true)
 	for _, route := range Table(h) {
+		if isOrchestrator(route.Path) {
+			route.Handle = orch.Audit(s.cfg.Logger, route.Path, route.Handle)
+		}
 		r := m.Handle(route.Path, s.handler(route.Path, route.Handle))
 		if route.Methods != nil {
 			r.Methods(slices.Clone(route.Methods)...) // mux changes what it is given

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -40,12 +41,15 @@ type site struct {
 	now     time.Time
 	engine  *fake
 	admin   string // a token
+
+	log        *ledger
+	companions []server.Companion
 }
 
 func newSite(t *testing.T, mode rbac.Mode) *site {
 	t.Helper()
 	ctx := t.Context()
-	s := &site{t: t, now: noon, engine: &fake{}}
+	s := &site{t: t, now: noon, engine: &fake{}, log: &ledger{}}
 	var err error
 	s.store, err = store.Open(ctx, store.Config{Path: filepath.Join(t.TempDir(), "dalang.db")})
 	require.NoError(t, err)
@@ -62,9 +66,9 @@ func newSite(t *testing.T, mode rbac.Mode) *site {
 	auth := orch.NewAuth(s.access)
 	jobs, err := orch.New(orch.Config{Engine: s.engine, Jobs: s.engine, Authenticate: auth.Authenticate, Now: clock})
 	require.NoError(t, err)
-	front, err := server.New(server.Config{Listen: "127.0.0.1:0", Maintenance: &pdb.Maintenance{}, Handlers: server.Handlers{
-		Orchestrator: []server.Companion{jobs, orch.NewRBAC(s.access, auth), orch.NewClassifier(s.groups, auth)},
-	}})
+	s.companions = []server.Companion{jobs, orch.NewRBAC(s.access, auth), orch.NewClassifier(s.groups, auth)}
+	front, err := server.New(server.Config{Listen: "127.0.0.1:0", Maintenance: &pdb.Maintenance{}, Handlers: server.Handlers{Orchestrator: s.companions},
+		Logger: slog.New(slog.NewJSONHandler(s.log, nil))})
 	require.NoError(t, err)
 	s.handler = front.Handler()
 	s.admin = s.token(rbac.Admin)

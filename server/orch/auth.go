@@ -80,6 +80,7 @@ func (a *Auth) guard(handle known) Handler {
 		if err != nil {
 			return err
 		}
+		identify(r, s.Owner())
 		return handle(w, r, s)
 	})
 }

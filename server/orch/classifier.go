@@ -3,6 +3,7 @@ package orch
 import (
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 
@@ -188,6 +189,7 @@ func (a *Classifier) pinned(w http.ResponseWriter, r *http.Request, s *rbac.Subj
 			return nil, nil, rbac.Invalid("nodes must be names, and has one that is empty")
 		}
 	}
+	note(r, slog.Int("nodes", len(names)), slog.String("certnames", joined(names)))
 	return g, names, nil
 }
 

@@ -2,6 +2,7 @@ package orch
 
 import (
 	"encoding/json"
+	"log/slog"
 	"net/http"
 
 	"dalang/orchestrator/classifier"
@@ -157,6 +158,7 @@ func (a *Classifier) createGroup(w http.ResponseWriter, r *http.Request, s *rbac
 	if err != nil {
 		return err
 	}
+	note(r, slog.String("name", shortened(g.Name)), slog.String("parent", shortened(g.Parent)))
 	if err := a.allowed(s, "modify_children", g.Parent); err != nil {
 		return err
 	}
@@ -164,6 +166,7 @@ func (a *Classifier) createGroup(w http.ResponseWriter, r *http.Request, s *rbac
 	if err != nil {
 		return err
 	}
+	note(r, slog.String("group", made.ID))
 	return seeOther(w, classifierRoot+"/v1/groups/"+made.ID)
 }
 
@@ -177,6 +180,7 @@ func (a *Classifier) putGroup(w http.ResponseWriter, r *http.Request, s *rbac.Su
 	if err != nil {
 		return err
 	}
+	note(r, slog.String("name", shortened(g.Name)), slog.String("parent", shortened(g.Parent)))
 	if before, err := a.groups.Group(id); err == nil {
 		if err := a.allowed(s, "modify_children", before.Parent); err != nil {
 			return err
@@ -209,6 +213,7 @@ func (a *Classifier) updateGroup(w http.ResponseWriter, r *http.Request, s *rbac
 	if err := a.mayUpdate(s, g, &d); err != nil {
 		return err
 	}
+	note(r, slog.String("name", shortened(g.Name)), slog.Bool("rule", d.SetRule), slog.Bool("moved", d.Parent != nil))
 	after, err := a.groups.Update(r.Context(), g.ID, d)
 	if err != nil {
 		return err
@@ -268,6 +273,7 @@ func (a *Classifier) deleteGroup(w http.ResponseWriter, r *http.Request, s *rbac
 	if err := a.allowed(s, "modify_children", g.Parent); err != nil {
 		return err
 	}
+	note(r, slog.String("name", shortened(g.Name)))
 	if err := a.groups.Delete(r.Context(), g.ID); err != nil {
 		return err
 	}

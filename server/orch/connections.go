@@ -66,6 +66,7 @@ func (c *Connections) create(w http.ResponseWriter, r *http.Request, s Subject) 
 	if err != nil {
 		return err
 	}
+	note(r, slog.Int("nodes", len(list)), slog.String("certnames", joined(certnamesOf(list))), slog.String("type", list[0].Type), slog.Bool("replace", replace))
 	duplicates, err := c.store.AddConnections(r.Context(), list, replace)
 	if err != nil {
 		return err
@@ -74,10 +75,17 @@ func (c *Connections) create(w http.ResponseWriter, r *http.Request, s Subject) 
 		return &job.Error{Kind: "puppetlabs.inventory/duplicate-certnames", Status: http.StatusConflict, Details: map[string]any{"certnames": duplicates},
 			Msg: fmt.Sprintf("There are connections for %s already", shortened(fmt.Sprint(duplicates)))}
 	}
-	c.api.audit(r, s, "connections stored", slog.String("connection_id", list[0].ID.String()), slog.Int("nodes", len(list)), slog.Bool("replace", replace))
+	note(r, slog.String("connection_id", list[0].ID.String()))
 	return WriteJSON(w, http.StatusCreated, struct {
 		ID uuid.UUID `json:"connection_id"`
 	}{list[0].ID})
+}
+
+func certnamesOf(list []job.StoredConnection) (names []string) {
+	for i := range list {
+		names = append(names, list[i].Certname)
+	}
+	return names
 }
 
 // parse reads one connection of several nodes. What is a secret is sealed.
@@ -153,10 +161,10 @@ func (c *Connections) remove(w http.ResponseWriter, r *http.Request, s Subject) 
 	if err := body.done(); err != nil {
 		return err
 	}
+	note(r, slog.Int("nodes", len(certnames)), slog.String("certnames", joined(certnames)))
 	if err := c.store.DeleteConnections(r.Context(), certnames); err != nil {
 		return err
 	}
-	c.api.audit(r, s, "connections deleted", slog.Int("nodes", len(certnames)))
 	return noContent(w)
 }
 
@@ -206,10 +214,10 @@ func connectionKeys() []string {
 // answer writes connections, several nodes that have the same as one.
 func (c *Connections) answer(w http.ResponseWriter, r *http.Request, s Subject, certnames []string, sensitive bool, extract []string) error {
 	if sensitive {
+		noteAlways(r, slog.String("shown", "secrets of connections"))
 		if err := permit(s, "nodes", "view_inventory_sensitive"); err != nil {
 			return err
 		}
-		c.api.audit(r, s, "secrets of connections shown")
 	}
 	list, err := c.store.Connections(r.Context(), certnames)
 	if err != nil {

@@ -3,6 +3,7 @@ package orch
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"regexp"
 	"strings"
@@ -50,10 +51,13 @@ func (a *API) deploy(w http.ResponseWriter, r *http.Request, s Subject) error {
 	if err != nil {
 		return err
 	}
+	note(r, slog.String("environment", d.Environment), slog.Bool("noop", d.Noop))
+	noteScope(r, d.Scope)
 	id, err := a.cfg.Engine.Deploy(r.Context(), s, d)
 	if err != nil {
 		return err
 	}
+	a.noteJob(r, id)
 	return WriteJSON(w, http.StatusAccepted, jobRef{named{a.url(r, "/jobs/%d", id), fmt.Sprint(id)}})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -89,10 +90,12 @@ func (a *API) startPlan(w http.ResponseWriter, r *http.Request, s Subject, param
 	if err != nil {
 		return err
 	}
+	note(r, slog.String("plan", request.Plan), slog.String("environment", request.Environment))
 	id, err := a.cfg.Plans.Start(r.Context(), s, request)
 	if err != nil {
 		return err
 	}
+	note(r, slog.Int64("plan_job", id))
 	return accepted(w, id)
 }
 
@@ -204,6 +207,7 @@ func (a *API) stopPlan(w http.ResponseWriter, r *http.Request, s Subject) error 
 	if err := body.done(); err != nil {
 		return err
 	}
+	note(r, slog.Int64("plan_job", id))
 	if err := a.cfg.Plans.Stop(r.Context(), s, id); err != nil {
 		return err
 	}
@@ -229,10 +233,12 @@ func (a *API) planStart(w http.ResponseWriter, r *http.Request, s Subject) error
 	if err := body.done(); err != nil {
 		return err
 	}
+	note(r, slog.String("plan", shortened(request.Plan)), slog.String("environment", request.Environment))
 	id, err := a.cfg.Plans.Register(r.Context(), s, request)
 	if err != nil {
 		return err
 	}
+	note(r, slog.Int64("plan_job", id))
 	return accepted(w, id)
 }
 
@@ -248,10 +254,13 @@ func (a *API) planTask(w http.ResponseWriter, r *http.Request, s Subject) error 
 		return err
 	}
 	t.PlanJob = id
+	note(r, slog.Int64("plan_job", id))
+	noteTask(r, &t)
 	made, err := a.cfg.Plans.Task(r.Context(), s, t)
 	if err != nil {
 		return err
 	}
+	a.noteJob(r, made)
 	return WriteJSON(w, http.StatusAccepted, jobRef{named{a.url(r, "/jobs/%d", made), fmt.Sprint(made)}})
 }
 
@@ -268,6 +277,7 @@ func (a *API) planFinish(w http.ResponseWriter, r *http.Request, s Subject) erro
 	if err := body.done(); err != nil {
 		return err
 	}
+	note(r, slog.Int64("plan_job", id), slog.String("state", *status))
 	if err := a.cfg.Plans.Finish(r.Context(), s, id, job.PlanState(*status), result); err != nil {
 		return err
 	}

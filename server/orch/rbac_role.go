@@ -3,6 +3,7 @@ package orch
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strconv"
 
@@ -119,6 +120,15 @@ func readRole(w http.ResponseWriter, r *http.Request) (role rbac.Role, err error
 	return role, nil
 }
 
+// noteRole notes what a role is to be: who can do what is what auditors ask.
+func noteRole(r *http.Request, role *rbac.Role) {
+	var may []string
+	for _, p := range role.Permissions {
+		may = append(may, p.ObjectType+":"+p.Action+":"+p.Instance)
+	}
+	note(r, slog.String("name", shortened(role.Name)), slog.Int("users", len(role.UserIDs)), slog.String("permissions", joined(may)))
+}
+
 // createRole answers POST /v1/roles.
 func (a *RBAC) createRole(w http.ResponseWriter, r *http.Request, s *rbac.Subject) error {
 	if err := administer(s); err != nil {
@@ -128,10 +138,12 @@ func (a *RBAC) createRole(w http.ResponseWriter, r *http.Request, s *rbac.Subjec
 	if err != nil {
 		return err
 	}
+	noteRole(r, &role)
 	id, err := a.access.CreateRole(r.Context(), role)
 	if err != nil {
 		return err
 	}
+	note(r, slog.Int64("role", id))
 	return seeOther(w, rbacRoot+"/v1/roles/"+strconv.FormatInt(id, 10))
 }
 
@@ -148,6 +160,7 @@ func (a *RBAC) changeRole(w http.ResponseWriter, r *http.Request, s *rbac.Subjec
 	if err != nil {
 		return err
 	}
+	noteRole(r, &role)
 	if err := a.access.ChangeRole(r.Context(), id, role); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package orch
 
 import (
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strconv"
@@ -54,6 +55,7 @@ func (a *RBAC) login(w http.ResponseWriter, r *http.Request) error {
 	case login == nil || password == nil:
 		return rbac.Invalid("login and password are required")
 	}
+	note(r, slog.String("user_login", shortened(*login)), slog.String("label", shortened(req.Label)))
 	token, err := a.access.Login(r.Context(), *login, *password, req)
 	if err != nil {
 		return err
@@ -84,6 +86,7 @@ func (a *RBAC) createToken(w http.ResponseWriter, r *http.Request, s *rbac.Subje
 			return err
 		}
 	}
+	note(r, slog.String("user", user.String()), slog.String("label", shortened(req.Label)))
 	token, _, err := a.access.CreateToken(r.Context(), user, req)
 	if err != nil {
 		return err
@@ -209,6 +212,11 @@ func (a *RBAC) revokeTokens(w http.ResponseWriter, r *http.Request, s *rbac.Subj
 	lists, err := revocations(w, r)
 	if err != nil {
 		return err
+	}
+	for key, list := range lists {
+		if len(list) > 0 {
+			note(r, slog.Int(key, len(list))) // they may be tokens themselves
+		}
 	}
 	for _, token := range lists["revoke_tokens"] {
 		if err := a.access.RevokeToken(r.Context(), token); isUnauthenticated(err) {

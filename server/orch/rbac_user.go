@@ -2,6 +2,7 @@ package orch
 
 import (
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -129,10 +130,12 @@ func (a *RBAC) createUser(w http.ResponseWriter, r *http.Request, s *rbac.Subjec
 	case c.Login == nil:
 		return rbac.Invalid("login is required")
 	}
+	note(r, slog.String("user_login", shortened(*c.Login)))
 	u, err := a.access.CreateUser(r.Context(), c)
 	if err != nil {
 		return err
 	}
+	note(r, slog.String("user", u.ID.String()))
 	return seeOther(w, rbacRoot+"/v1/users/"+u.ID.String())
 }
 
@@ -153,6 +156,7 @@ func (a *RBAC) changeUser(w http.ResponseWriter, r *http.Request, s *rbac.Subjec
 	if err := o.done(); err != nil {
 		return err
 	}
+	note(r, slog.Bool("password", c.Password != nil), slog.Bool("revoked", c.Revoked != nil && *c.Revoked), slog.Bool("roles", c.RoleIDs != nil))
 	if err := a.access.ChangeUser(r.Context(), id, c); err != nil {
 		return err
 	}

@@ -172,6 +172,7 @@ func (a *API) guard(handle guarded) Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		s, err := a.cfg.Authenticate(r)
 		if err == nil {
+			identify(r, s.Owner())
 			err = permit(s, "orchestrator", "view")
 		}
 		if err == nil {

@@ -3,6 +3,7 @@ package orch
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -212,11 +213,18 @@ func (a *API) postScheduled(w http.ResponseWriter, r *http.Request, s Subject) e
 	if err != nil {
 		return err
 	}
+	noteScheduled(r, e)
 	id, err := a.cfg.Schedules.Create(r.Context(), s, e)
 	if err != nil {
 		return err
 	}
+	note(r, slog.Int64("scheduled_job", id))
 	return a.answerScheduled(w, r, http.StatusAccepted, id)
+}
+
+// noteScheduled notes what is to run later.
+func noteScheduled(r *http.Request, e *schedule.Entry) {
+	note(r, slog.String("type", string(e.Type)), slog.String("environment", e.Environment), slog.Time("start", e.Grid.Start), slog.Duration("interval", e.Grid.Interval))
 }
 
 func (a *API) answerScheduled(w http.ResponseWriter, r *http.Request, status int, id int64) error {
@@ -238,6 +246,7 @@ func (a *API) putScheduled(w http.ResponseWriter, r *http.Request, s Subject) er
 	if err != nil {
 		return err
 	}
+	note(r, slog.Bool("disable", edit.onlyDisables()))
 	if edit.onlyDisables() {
 		err = a.cfg.Schedules.Disable(r.Context(), s, e.ID)
 	} else {

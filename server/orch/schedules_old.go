@@ -2,6 +2,7 @@ package orch
 
 import (
 	"encoding/json"
+	"log/slog"
 	"net/http"
 
 	"dalang/orchestrator/schedule"
@@ -133,7 +134,11 @@ func (a *API) scheduleDeploy(w http.ResponseWriter, r *http.Request, s Subject) 
 }
 
 func (a *API) createOld(r *http.Request, s Subject, e *schedule.Entry) (scheduledRef, error) {
+	noteScheduled(r, e)
 	id, err := a.cfg.Schedules.Create(r.Context(), s, e)
+	if err == nil {
+		note(r, slog.Int64("scheduled_job", id))
+	}
 	return scheduledRef{named{a.url(r, "/scheduled_jobs/%d", id), decimal(id)}}, err
 }
 

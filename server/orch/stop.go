@@ -2,6 +2,7 @@ package orch
 
 import (
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -31,6 +32,7 @@ func (a *API) stop(w http.ResponseWriter, r *http.Request, _ Subject) error {
 	if err != nil {
 		return err
 	}
+	note(r, slog.Int64("job", id), slog.Bool("force", force))
 	counts, err := a.cfg.Engine.Stop(r.Context(), id, force)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package orch
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"math"
 	"net/http"
 	"strings"
@@ -21,11 +22,26 @@ func (a *API) task(w http.ResponseWriter, r *http.Request, s Subject) error {
 	if err != nil {
 		return err
 	}
+	noteTask(r, &t)
 	id, err := a.cfg.Engine.Task(r.Context(), s, t)
 	if err != nil {
 		return err
 	}
+	a.noteJob(r, id)
 	return WriteJSON(w, http.StatusAccepted, jobRef{named{a.url(r, "/jobs/%d", id), fmt.Sprint(id)}})
+}
+
+// noteTask notes which task is to run, and on which nodes.
+func noteTask(r *http.Request, t *job.Task) {
+	note(r, slog.String("task", t.Task), slog.String("environment", t.Environment), slog.Bool("noop", t.Noop))
+	noteScope(r, t.Scope)
+	if len(t.Targets) > 0 {
+		logins := 0
+		for _, target := range t.Targets {
+			logins += len(target.Hostnames)
+		}
+		note(r, slog.Int("targets", logins))
+	}
 }
 
 // parseTask reads the keys of a task (orchestrator.md §2.5), and that there

@@ -56,7 +56,7 @@ func (a *API) createTaskTarget(w http.ResponseWriter, r *http.Request, s Subject
 	if err != nil {
 		return err
 	}
-	a.audit(r, s, "task-target created", slog.Int64("task_target", id), slog.Bool("all_tasks", t.AllTasks), slog.Any("tasks", t.Tasks))
+	note(r, slog.Int64("task_target", id), slog.Bool("all_tasks", t.AllTasks), slog.String("tasks", joined(t.Tasks)))
 	return WriteJSON(w, http.StatusOK, struct {
 		TaskTarget named `json:"task_target"`
 	}{a.taskTargetRef(r, id)})
@@ -168,13 +168,5 @@ func (a *API) deleteTaskTarget(w http.ResponseWriter, r *http.Request, s Subject
 	if err != nil {
 		return err
 	}
-	a.audit(r, s, "task-target deleted", slog.Int64("task_target", id))
 	return noContent(w)
-}
-
-// audit tells the log who changed what may be done.
-func (a *API) audit(r *http.Request, s Subject, what string, attrs ...slog.Attr) {
-	var owner struct{ Login string }
-	_ = json.Unmarshal(s.Owner(), &owner) // an object of ours
-	a.cfg.Logger.LogAttrs(r.Context(), slog.LevelInfo, what, append(attrs, slog.String("login", owner.Login))...)
 }

@@ -122,6 +122,7 @@ func TestTasks(t *testing.T) {
 	require.Equal(t, []any{"token"}, j.Options["sensitive"])
 	nowhere(t, secret, w.Data, one.Dir, two.Dir)
 	require.NotContains(t, w.Log(), secret)
+	require.Regexp(t, `msg=audit call="POST /orchestrator/v1/command/task" login=api_user user_id=\S+ certificate=`+operator+` .* task=demo::greet .* scope=nodes job=1 nodes=3 outcome=done`, w.Log())
 	for _, path := range []string{"", "/nodes", "/events", "/report"} {
 		_, text, _ := w.ask(t, http.MethodGet, "/orchestrator/v1/jobs/"+name+path, "")
 		require.NotContains(t, string(text), secret)
