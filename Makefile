@@ -59,6 +59,10 @@ crash-orchestrator: ## a job on 200 nodes, schedules, tasks and plans, while ser
 bench: ## micro-benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./wireformat/... ./commands/... ./store/... ./dlo/... ./server/...
 
+.PHONY: bench-query
+bench-query: ## the hot classes of queries over DALANG_BENCH_NODES nodes (500), without HTTP: time and memory of each
+	DALANG_BENCH_NODES=$${DALANG_BENCH_NODES:-500} $(GO) test -run '^$$' -bench '^BenchmarkQuery$$' ./store/query
+
 .PHONY: bench-broker
 bench-broker: ## what 10,000 idle agents cost the server: memory and processor time (6 minutes)
 	DALANG_BENCH_AGENTS=10000 $(GO) test -count=1 -timeout 30m -run TestIdleAgents -v ./cmd/internal/brokerbench

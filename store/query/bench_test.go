@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -18,12 +19,22 @@ import (
 	"dalang/wireformat"
 )
 
-const benchNodes = 200
+// benchNodes is how many nodes to measure with: DALANG_BENCH_NODES, or 200.
+func benchNodes(b *testing.B) int {
+	b.Helper()
+	text := os.Getenv("DALANG_BENCH_NODES")
+	if text == "" {
+		return 200
+	}
+	n, err := strconv.Atoi(text)
+	require.NoError(b, err, "DALANG_BENCH_NODES")
+	return n
+}
 
 // fleet fills a store with nodes made of the realistic samples.
 func fleet(b *testing.B) *query.Engine {
 	b.Helper()
-	st, err := store.Open(context.Background(), store.Config{Path: filepath.Join(b.TempDir(), "store.db"), ReportTTL: 1e5 * time.Hour})
+	st, err := store.Open(context.Background(), store.Config{Path: filepath.Join(b.TempDir(), "store.db"), ReportTTL: 1e6 * time.Hour, ResourceEventsTTL: 1e6 * time.Hour})
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, st.Close()) })
 	samples := map[wireformat.Command][][]byte{}
@@ -38,7 +49,7 @@ func fleet(b *testing.B) *query.Engine {
 		}
 	}
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	for i := range benchNodes {
+	for i := range benchNodes(b) {
 		var batch []outcome.Change
 		for cmd, version := range map[wireformat.Command]int{wireformat.ReplaceFacts: 5, wireformat.ReplaceCatalog: 9, wireformat.StoreReport: 8} {
 			body := samples[cmd][i%len(samples[cmd])]
