@@ -19,7 +19,8 @@
 // Nothing that could be a secret is in a command line, where everybody on the
 // target could read it: files, variables and arguments go through standard
 // input. With a terminal, which would mix input and output, the arguments are
-// in wrapper.sh too. Only what scripts get as arguments is theirs to keep.
+// in wrapper.sh too; with run-as everything has a terminal then, as sudo's
+// requiretty wants it, and files come through it as lines of base64. Only what scripts get as arguments is theirs to keep.
 //
 // # sudo
 //

@@ -36,6 +36,11 @@ type output struct {
 	exit           int
 }
 
+// complaint is what a command that failed wrote; with a terminal it is all in one.
+func (o *output) complaint() string {
+	return strings.TrimSpace(string(append(append([]byte(nil), o.stderr...), o.stdout...)))
+}
+
 // run does a command as the user who is to act. It ends when the command
 // does, or ctx does; then the channel is closed, and what runs may go on. Its
 // errors are *Error, ctx's, or those of the connection.
@@ -277,7 +282,7 @@ func (w *watch) result(err error) (*output, error) {
 	}
 	if !w.through && out.exit != 0 {
 		return nil, agentless.Failed(agentless.KindEscalate, codeDenied, "Commands cannot be run as %s on %s: %s", w.host.target.RunAs, w.host.target.Host,
-			strings.TrimSpace(strings.ReplaceAll(string(out.stderr), w.prompt, "")))
+			strings.TrimSpace(strings.ReplaceAll(out.complaint(), w.prompt, "")))
 	}
 	return out, nil
 }

@@ -97,10 +97,14 @@ func open(ctx context.Context, cfg Config, target Target) (*host, error) {
 // dir is a job's directory on the target.
 func (h *host) dir(id string) string { return path.Join(h.target.TmpDir, "dalang-"+id) }
 
+// always tells whether everything needs a terminal, and not only the task: that
+// is what sudo wants where its rules say requiretty.
+func (h *host) always() bool { return h.target.TTY && h.target.RunAs != "" }
+
 // do makes the directory, runs what is to run, and deletes the directory.
 func (h *host) do(ctx context.Context, j Job) (out Outcome, err error) {
 	dir := h.dir(j.ID)
-	made, err := h.run(ctx, command{line: "mkdir -m 700 " + quote(dir)})
+	made, err := h.run(ctx, command{line: "mkdir -m 700 " + quote(dir), tty: h.always()})
 	if err != nil {
 		if known, ok := errors.AsType[*Error](err); !ok || known.Kind != agentless.KindEscalate {
 			out.Left = dir // it may be there
@@ -108,7 +112,7 @@ func (h *host) do(ctx context.Context, j Job) (out Outcome, err error) {
 		return out, err
 	}
 	if made.exit != 0 {
-		return out, agentless.Failed(agentless.KindFile, agentless.CodeTmpDir, "Could not make a temporary directory on %s: %s", h.target.Host, strings.TrimSpace(string(made.stderr)))
+		return out, agentless.Failed(agentless.KindFile, agentless.CodeTmpDir, "Could not make a temporary directory on %s: %s", h.target.Host, made.complaint())
 	}
 	defer func() {
 		if cleanErr := h.clean(dir); cleanErr != nil {
@@ -159,21 +163,27 @@ func (h *host) put(ctx context.Context, dir string, f File, executable bool) err
 	defer r.Close()
 	name := path.Join(dir, path.Clean("/"+f.Name))
 	source := &failingReader{r: r}
-	line := "umask 077; cat > " + quote(name)
+	c := command{stdin: source, tty: h.always()}
+	read := "cat"
+	if c.tty {
+		c.stdin, read = &lines{r: source}, fromTerminal
+	}
+	line := "umask 077; " + read + " > " + quote(name)
 	if sub := path.Dir(name); sub != dir {
-		line = "umask 077; mkdir -p " + quote(sub) + " && cat > " + quote(name)
+		line = "umask 077; mkdir -p " + quote(sub) + " && " + read + " > " + quote(name)
 	}
 	if executable {
 		line += " && chmod 700 " + quote(name)
 	}
-	wrote, err := h.run(ctx, command{line: line, stdin: source})
+	c.line = line
+	wrote, err := h.run(ctx, c)
 	switch {
 	case err != nil:
 		return err
 	case source.err != nil:
 		return agentless.Failed(agentless.KindFile, agentless.CodeWrite, "Could not read %s: %v", f.Name, source.err)
 	case wrote.exit != 0:
-		return agentless.Failed(agentless.KindFile, agentless.CodeWrite, "Could not write %s on %s: %s", name, h.target.Host, strings.TrimSpace(string(wrote.stderr)))
+		return agentless.Failed(agentless.KindFile, agentless.CodeWrite, "Could not write %s on %s: %s", name, h.target.Host, wrote.complaint())
 	}
 	return nil
 }
@@ -255,9 +265,9 @@ rm -rf "$d"`
 func (h *host) clean(dir string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), h.cfg.cleanTime)
 	defer cancel()
-	out, err := h.run(ctx, command{line: "sh -c " + quote(cleaner) + " sh " + quote(dir)})
+	out, err := h.run(ctx, command{line: "sh -c " + quote(cleaner) + " sh " + quote(dir), tty: h.always()})
 	if err == nil && out.exit != 0 {
-		err = fmt.Errorf("delete %s on %s: %s", dir, h.target.Host, strings.TrimSpace(string(out.stderr)))
+		err = fmt.Errorf("delete %s on %s: %s", dir, h.target.Host, out.complaint())
 	}
 	return err
 }

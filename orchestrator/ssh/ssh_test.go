@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,9 +43,13 @@ func TestRun(t *testing.T) {
 		{"key", nil, func(target *Target, s server) { target.Password, target.PrivateKey = "", s.UserKey }},
 		{"sudo without a password", nil, func(target *Target, _ server) { target.RunAs = "root" }},
 		{"sudo with a password", []string{"SUDO_FAKE=password"}, func(target *Target, _ server) { target.RunAs, target.SudoPassword = "root", "s3cret pass" }},
+		{"sudo that wants a terminal", []string{"SUDO_FAKE=requiretty"}, func(target *Target, _ server) { target.RunAs = "root" }},
 		{"a command of its own", nil, func(target *Target, _ server) { target.RunAs, target.RunAsCommand = "root", []string{"sudo", "-u"} }},
 	} {
 		for _, tty := range []bool{false, true} {
+			if !tty && slices.Contains(c.env, "SUDO_FAKE=requiretty") {
+				continue
+			}
 			t.Run(fmt.Sprintf("%s, tty %v", c.name, tty), func(t *testing.T) {
 				s := serve(t, c.env...)
 				target := s.target()
@@ -110,6 +115,9 @@ func TestRunErrors(t *testing.T) {
 		{"no temporary directory", nil, func(target *Target, _ server) { target.TmpDir = "/nonexistent" }, "TMPDIR_ERROR", "Could not make a temporary directory"},
 		{"sudo denied", []string{"SUDO_FAKE=denied"}, func(target *Target, _ server) { target.RunAs = "root" }, "SUDO_DENIED", "not allowed to run commands as root"},
 		{"sudo broken", []string{"SUDO_FAKE=broken"}, func(target *Target, _ server) { target.RunAs = "ghost" }, "SUDO_DENIED", "unknown user ghost"},
+		{"sudo broken, on a terminal", []string{"SUDO_FAKE=broken"}, func(target *Target, _ server) { target.RunAs, target.TTY = "ghost", true }, "SUDO_DENIED", "unknown user ghost"},
+		{"sudo wants a terminal", []string{"SUDO_FAKE=requiretty"}, func(target *Target, _ server) { target.RunAs = "root" }, "SUDO_DENIED", "you must have a tty"},
+		{"no temporary directory, on a terminal", nil, func(target *Target, _ server) { target.TmpDir, target.RunAs, target.TTY = "/nonexistent", "root", true }, "TMPDIR_ERROR", "No such file"},
 		{"sudo wants a password", []string{"SUDO_FAKE=password"}, func(target *Target, s server) {
 			target.RunAs, target.Password, target.PrivateKey = "root", "", s.UserKey
 		}, "NO_PASSWORD", "needs a password"},

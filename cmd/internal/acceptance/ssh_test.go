@@ -196,10 +196,11 @@ func (w *world) sshTimeout(t *testing.T, s *sshd) {
 				dir := openDir(t)
 				require.NoError(t, os.Chmod(dir, 0o777))
 				pids := filepath.Join(dir, "pids")
-				out, status := w.cli(t, "task", "run", "acceptance::slow", "pids="+pids, "--timeout", "4s", "--nodes", "localhost",
+				// Long enough for a machine that is busy: it has to begin.
+				out, status := w.cli(t, "task", "run", "acceptance::slow", "pids="+pids, "--timeout", "15s", "--nodes", "localhost",
 					"--targets", s.overSSH(t, "localhost", s.byPassword(sudoer).with("run-as", user).with("tty", tty)))
 				require.Equal(t, 3, status)
-				require.Contains(t, out, "timed out after 4 seconds")
+				require.Contains(t, out, "timed out after 15 seconds")
 				ended(t, pids)
 			})
 		}

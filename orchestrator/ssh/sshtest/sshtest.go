@@ -49,7 +49,7 @@ type Server struct {
 // Config says how a server is.
 type Config struct {
 	// Env is added to the environment of commands. SUDO_FAKE says how sudo is:
-	// password, denied, broken, or friendly.
+	// password, denied, broken, requiretty, or friendly.
 	Env          []string
 	Password     string                      // default "login"
 	SudoPassword string                      // default "s3cret pass"
@@ -86,6 +86,7 @@ while [ $# -gt 0 ]; do
   esac
 done
 case $SUDO_FAKE in
+requiretty) [ -n "$SSH_TTY" ] || { echo "sudo: sorry, you must have a tty to run sudo" >&2; exit 1; } ;;
 password)
   tries=0
   while :; do
@@ -327,6 +328,7 @@ func (s *Server) exec(channel ssh.Channel, line string, tty bool, conn net.Conn)
 	c.Stdout, c.Stderr = channel, channel.Stderr()
 	if tty { // what a terminal does that matters here
 		c.Stderr = channel
+		c.Env = append(c.Env, "SSH_TTY=/dev/pts/9")
 	}
 	in, err := c.StdinPipe()
 	if err != nil || c.Start() != nil {
