@@ -13,6 +13,7 @@ import (
 
 	"dalang/commands/outcome"
 	"dalang/orchestrator"
+	"dalang/orchestrator/classifier"
 	"dalang/store"
 	"dalang/store/query"
 	"dalang/wireformat"
@@ -37,22 +38,34 @@ func TestNodeData(t *testing.T) {
 	facts := func(certname, values string) {
 		apply(wireformat.ReplaceFacts, 5, fmt.Sprintf(`{"certname":%q,"environment":"production","producer":"p","producer_timestamp":%q,"values":%s}`, certname, now, values))
 	}
+	resources := "[]"
 	catalog := func(certname string) {
 		apply(wireformat.ReplaceCatalog, 9, fmt.Sprintf(`{"certname":%q,"version":"1","environment":"production","transaction_uuid":null,"catalog_uuid":null,
-			"code_id":null,"producer":"p","producer_timestamp":%q,"resources":[],"edges":[]}`, certname, now))
+			"code_id":null,"producer":"p","producer_timestamp":%q,"resources":%s,"edges":[]}`, certname, now, resources))
 	}
+	class := func(title string) string {
+		return fmt.Sprintf(`{"type":"Class","title":%q,"aliases":[],"exported":false,"file":null,"line":null,"tags":[],"parameters":{"x":1}}`, title)
+	}
+	resources = "[" + class("main") + "," + class("Settings") + "," + class("Apache::Params") + "," + class("Apache") + `,
+		{"type":"File","title":"/x","aliases":[],"exported":false,"file":null,"line":null,"tags":[],"parameters":{}}]`
 	catalog("a-no-facts")
 	facts("b", `{"os":{"name":"Debian"},"x":1.0,"trusted":{"certname":"b"}}`)
 	facts("c-other-facts", `{"y":true}`)
 	facts("D", `{"x":"upper"}`)
 	facts("dead", `{"x":0}`)
 	facts("é", `{"x":null}`)
+	resources = "[" + class("Apache") + "," + class("Gone") + "]"
+	catalog("dead")
+	resources = "[" + class("Apache") + "," + class("ntp") + "]"
 	catalog("z-no-facts")
 	apply(wireformat.DeactivateNode, 3, fmt.Sprintf(`{"certname":"dead","producer_timestamp":%q}`, time.Now().Add(time.Hour).UTC().Format(time.RFC3339)))
 
 	engine, err := query.New(query.Config{DB: s})
 	require.NoError(t, err)
 	q := orchestrator.NewQuerier(engine)
+	classes, err := q.Classes(ctx)
+	require.NoError(t, err)
+	require.Equal(t, []classifier.Class{{Name: "apache", Environment: "production"}, {Name: "apache::params", Environment: "production"}, {Name: "ntp", Environment: "production"}}, classes)
 	each := func(names ...string) (got []string) {
 		t.Helper()
 		require.NoError(t, q.EachNode(ctx, names, func(certname string, facts map[string]json.RawMessage) error {

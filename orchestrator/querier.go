@@ -1,12 +1,15 @@
 package orchestrator
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
+	"dalang/orchestrator/classifier"
 	"dalang/orchestrator/job"
 	"dalang/store/query"
 	"dalang/store/query/ast"
@@ -67,6 +70,29 @@ func (q *Queries) Environments(ctx context.Context) ([]string, error) {
 	}))
 	slices.Sort(names)
 	return names, err
+}
+
+// Classes are those of Puppet in the latest catalogs of active nodes, by
+// environment and name, in the language's own spelling. Stage[main]'s and the
+// settings are none.
+func (q *Queries) Classes(ctx context.Context) ([]classifier.Class, error) {
+	str, list := ast.Str, ast.List
+	query := list(str("extract"), list(str("title"), str("environment"), list(str("function"), str("count"))),
+		list(str("and"), list(str("="), str("type"), str("Class")), list(str("="), list(str("node"), str("active")), ast.Boolean(true))),
+		list(str("group_by"), str("title"), str("environment")))
+	var all []classifier.Class
+	err := q.run(ctx, request("resources", query), rows(func(text []byte) error {
+		var row struct{ Title, Environment string }
+		err := json.Unmarshal(text, &row)
+		if name := strings.ToLower(row.Title); name != "main" && name != "settings" {
+			all = append(all, classifier.Class{Name: name, Environment: row.Environment})
+		}
+		return err
+	}))
+	slices.SortFunc(all, func(a, b classifier.Class) int {
+		return cmp.Or(strings.Compare(a.Environment, b.Environment), strings.Compare(a.Name, b.Name))
+	})
+	return slices.Compact(all), err
 }
 
 func request(entity string, v ast.Value) query.Request {

@@ -40,13 +40,15 @@ type orchestration struct {
 	api    *orch.API
 	*tasking
 
+	queries   *orchestrator.Queries
 	plans     *planjob.Service
 	scheduler *schedule.Scheduler
 }
 
 // openOrchestrator makes what runs jobs, over the open store.
 func (a *app) openOrchestrator(ctx context.Context, queries *query.Engine) error {
-	o, querier := &orchestration{}, orchestrator.NewQuerier(queries)
+	querier := orchestrator.NewQuerier(queries)
+	o := &orchestration{queries: querier}
 	groups, err := a.newGroups(ctx, o, querier)
 	if err != nil {
 		return err
@@ -258,7 +260,7 @@ func puppetClient(c *config.Config) (*http.Client, error) {
 func (o *orchestration) companions() []server.Companion {
 	list := []server.Companion{o.api, o.connections, orch.NewRBAC(o.access, o.auth)}
 	if o.groups != nil {
-		list = append(list, orch.NewClassifier(o.groups, o.auth))
+		list = append(list, orch.NewClassifier(o.groups, o.queries, o.auth))
 	}
 	return list
 }

@@ -66,7 +66,7 @@ func newSite(t *testing.T, mode rbac.Mode) *site {
 	auth := orch.NewAuth(s.access)
 	jobs, err := orch.New(orch.Config{Engine: s.engine, Jobs: s.engine, Authenticate: auth.Authenticate, Now: clock})
 	require.NoError(t, err)
-	s.companions = []server.Companion{jobs, orch.NewRBAC(s.access, auth), orch.NewClassifier(s.groups, auth)}
+	s.companions = []server.Companion{jobs, orch.NewRBAC(s.access, auth), orch.NewClassifier(s.groups, orchestrator.NewQuerier(engine), auth)}
 	front, err := server.New(server.Config{Listen: "127.0.0.1:0", Maintenance: &pdb.Maintenance{}, Handlers: server.Handlers{Orchestrator: s.companions},
 		Logger: slog.New(slog.NewJSONHandler(s.log, nil))})
 	require.NoError(t, err)

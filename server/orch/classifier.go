@@ -1,6 +1,7 @@
 package orch
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -16,13 +17,20 @@ const classifierRoot = "/classifier-api"
 // Classifier answers /classifier-api: groups of nodes and their rules
 // (orchestrator.md §4.2).
 type Classifier struct {
-	groups *classifier.Classifier
-	auth   *Auth
+	groups  *classifier.Classifier
+	classes Classes
+	auth    *Auth
+}
+
+// Classes knows the classes of Puppet.
+type Classes interface {
+	// Classes are by environment and name.
+	Classes(ctx context.Context) ([]classifier.Class, error)
 }
 
 // NewClassifier makes the handlers.
-func NewClassifier(groups *classifier.Classifier, auth *Auth) *Classifier {
-	return &Classifier{groups, auth}
+func NewClassifier(groups *classifier.Classifier, classes Classes, auth *Auth) *Classifier {
+	return &Classifier{groups, classes, auth}
 }
 
 // Routes is the route table of /classifier-api.
@@ -45,7 +53,32 @@ func (a *Classifier) Routes() []Route {
 	add(post, "/v1/rules/translate", a.translate, "a query that says what a rule says")
 	add(post, "/v1/classified/nodes/{node}", a.classify(classifiedV1), "what the groups of a node say of it")
 	add(post, "/v2/classified/nodes/{node}", a.classify(classifiedV2), "what the groups of a node say of it")
+	add(get, "/v1/classes", a.listClasses, "the classes that are in catalogs")
 	return t
+}
+
+// classDoc is a class. Which parameters it has, and their defaults, is not in
+// catalogs.
+type classDoc struct {
+	Name        string   `json:"name"`
+	Environment string   `json:"environment"`
+	Parameters  struct{} `json:"parameters"`
+}
+
+// listClasses answers GET /v1/classes.
+func (a *Classifier) listClasses(w http.ResponseWriter, r *http.Request, s *rbac.Subject) error {
+	if err := a.allowed(s, "view", rbac.RootGroup); err != nil {
+		return err
+	}
+	classes, err := a.classes.Classes(r.Context())
+	if err != nil {
+		return err
+	}
+	docs := make([]classDoc, len(classes))
+	for i, c := range classes {
+		docs[i] = classDoc{Name: c.Name, Environment: c.Environment}
+	}
+	return WriteJSON(w, http.StatusOK, docs)
 }
 
 // allowed refuses who may not do something to a group.

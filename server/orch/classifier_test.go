@@ -1,14 +1,18 @@
 package orch_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"dalang/commands/outcome"
 	"dalang/orchestrator/rbac"
+	"dalang/wireformat"
 )
 
 const groupsPath = "/classifier-api/v1/groups"
@@ -228,4 +232,21 @@ func TestGroupPermissions(t *testing.T) {
 	_, runner := s.user("runner", "orchestrator:view:*", "puppet_agent:run:*", view)
 	s.done(runner, http.MethodPost, deployPath, `{"environment":"production","scope":{"node_group":"`+innerID+`"}}`, 202)
 	require.Equal(t, innerID, s.engine.deploys[0].Scope.NodeGroup)
+}
+
+// TestClasses: what catalogs have, for who may see all groups.
+func TestClasses(t *testing.T) {
+	s := newSite(t, rbac.ByToken)
+	const path = "/classifier-api/v1/classes"
+	require.JSONEq(t, `[]`, s.ask(s.admin, http.MethodGet, path, "").Body.String())
+	payload, err := wireformat.Decode(wireformat.ReplaceCatalog, 9, time.Now(), fmt.Appendf(nil, `{"certname":"web1","version":"1","environment":"production",
+		"transaction_uuid":null,"catalog_uuid":null,"code_id":null,"producer":"p","producer_timestamp":%q,"edges":[],"resources":[{"type":"Class","title":"Ntp::Server",
+		"aliases":[],"exported":false,"file":null,"line":null,"tags":[],"parameters":{"x":1}}]}`, time.Now().UTC().Format(time.RFC3339)))
+	require.NoError(t, err)
+	results, err := s.store.Apply(t.Context(), []outcome.Change{{Payload: payload, Received: time.Now()}})
+	require.NoError(t, err)
+	require.NoError(t, results[0].Err)
+	require.JSONEq(t, `[{"name":"ntp::server","environment":"production","parameters":{}}]`, s.ask(s.admin, http.MethodGet, path, "").Body.String())
+	_, token := s.user("ann", "orchestrator:view:*")
+	require.Equal(t, http.StatusForbidden, s.ask(token, http.MethodGet, path, "").Code)
 }

@@ -56,7 +56,7 @@ func routes(t *testing.T) []pdb.Route {
 	return server.Table(server.Handlers{
 		Commands: &pdb.Commands{}, Admin: &pdb.Admin{}, Meta: &pdb.Meta{}, Status: &pdb.Status{}, Metrics: &pdb.Metrics{},
 		More:         []server.Router{pdb.NewQueries(pdb.QueryConfig{}), pdb.NewDLO(nil, nil)},
-		Orchestrator: []server.Companion{api, connections, orch.NewRBAC(nil, nil), orch.NewClassifier(nil, nil)},
+		Orchestrator: []server.Companion{api, connections, orch.NewRBAC(nil, nil), orch.NewClassifier(nil, nil, nil)},
 		Broker:       http.NotFoundHandler(), Files: http.NotFoundHandler(),
 	})
 }
