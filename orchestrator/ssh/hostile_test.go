@@ -112,7 +112,7 @@ func TestCommandLines(t *testing.T) {
 	s := serve(t)
 	word := rand.Text()
 	out, err := Run(t.Context(), Config{}, s.target(), Job{ID: "1",
-		Command: `A='` + word + `'; export A; case $(cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' ') in *"$A"*) echo bad ;; *"tr "*) echo good ;; esac; exit 4`})
+		Command: `A='` + word + `'; export A; case $(cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' ') in *"$A"*) echo bad ;; *"cat /proc/"*) echo good ;; esac; exit 4`})
 	require.NoError(t, err)
 	require.Equal(t, "good\n", string(out.Stdout))
 	require.Equal(t, 4, out.ExitCode)
