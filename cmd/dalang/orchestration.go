@@ -120,7 +120,7 @@ func (a *app) newOrchestratorAPI(o *orchestration, known *environments.Environme
 	c := a.cfg.Orchestrator
 	cfg := orch.Config{
 		Engine: o.engine, Jobs: a.store, Schedules: o.scheduler, Authenticate: o.auth.Authenticate, Environments: known,
-		Tasks: o.content, TaskTargets: a.store, Usage: a.store, Plans: o.plans, PlanJobs: a.store,
+		Tasks: o.content, TaskTargets: a.store, Usage: &usage{store: a.store, now: time.Now}, Plans: o.plans, PlanJobs: a.store,
 		BaseURL: c.BaseURL, ReportURL: reportURL(a.cfg), LenientKeys: c.LenientKeys, ValidationKind: c.ValidationKind,
 		Version: buildInfo().Version, Logger: a.log,
 	}

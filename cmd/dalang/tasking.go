@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"dalang/orchestrator/agentless"
@@ -13,6 +14,7 @@ import (
 	"dalang/orchestrator/secret"
 	"dalang/orchestrator/task"
 	"dalang/server/orch"
+	"dalang/store"
 )
 
 // tasking is what tasks and plans need: where they come from, and how nodes
@@ -44,6 +46,41 @@ func (a *app) newTasking() (*tasking, error) {
 		t.content, t.files = s, s
 	}
 	return t, nil
+}
+
+// usage is what is kept of usage, brought up to date first unless that was done
+// a moment ago.
+type usage struct {
+	store *store.Store
+	now   func() time.Time
+
+	mu    sync.Mutex // held while it is brought up to date: others wait for that
+	noted time.Time
+}
+
+// usageAge is how old usage may be when somebody asks.
+const usageAge = time.Minute
+
+// Usage is orch.Usage's.
+func (u *usage) Usage(ctx context.Context, first, last time.Time) ([]job.Usage, error) {
+	if err := u.note(ctx); err != nil {
+		return nil, err
+	}
+	return u.store.Usage(ctx, first, last)
+}
+
+func (u *usage) note(ctx context.Context) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	now := u.now()
+	if age := now.Sub(u.noted); age >= 0 && age < usageAge {
+		return nil
+	}
+	if err := u.store.NoteUsage(ctx, now); err != nil {
+		return err
+	}
+	u.noted = now
+	return nil
 }
 
 // noteUsage keeps how many nodes there are: now, and whenever an hour begins.

@@ -130,9 +130,13 @@ func (rec *record) write(log *slog.Logger, w http.ResponseWriter, r *http.Reques
 	}
 	attrs = append(attrs, slog.String("remote", r.RemoteAddr), slog.String("request_id", w.Header().Get("X-Request-Id")))
 	vars := mux.Vars(r)
-	for _, name := range []string{"job", "target", "plan_job", "user", "role", "group"} { // a token is none of them
+	for _, v := range [...][2]string{{"job", "job"}, {"target", "task_target"}, {"user", "user"}, {"role", "role"}, {"group", "group"}} { // a token is none of them
+		name, shown := v[0], v[1]
+		if name == "job" && strings.Contains(path, "/scheduled_jobs/") {
+			shown = "scheduled_job"
+		}
 		if _, there := vars[name]; there {
-			attrs = append(attrs, slog.String(name, shortened(pathVar(r, name))))
+			attrs = append(attrs, slog.String(shown, shortened(pathVar(r, name))))
 		}
 	}
 	attrs = append(attrs, rec.what...)

@@ -146,6 +146,18 @@ func TestTasks(t *testing.T) {
 	require.Equal(t, 3, status)
 	require.Regexp(t, `(?m)^one\.example\.com  failed  [\d.]+m?s\n  before\n  The task failed with exit code 3$`, out)
 
+	var used struct {
+		Items []struct {
+			TaskNodes int `json:"nodes_affected_by_task_runs"`
+		}
+	}
+	w.read(t, "/usage", &used)
+	require.NotEmpty(t, used.Items)
+	affected := 0
+	for _, day := range used.Items { // it may be midnight
+		affected += day.TaskNodes
+	}
+	require.GreaterOrEqual(t, affected, 5, "usage is not as old as the server's start")
 	w.shimTasks(t, two.Dir)
 	w.taskRefusals(t)
 	w.taskLists(t)
