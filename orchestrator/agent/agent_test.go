@@ -179,6 +179,22 @@ func TestCommandRun(t *testing.T) {
 	require.Equal(t, "x\n", string(ran))
 }
 
+// TestConfirmedIsKept: what is confirmed has been taken on by its process. A
+// killed agent forgets what has not.
+func TestConfirmedIsKept(t *testing.T) {
+	s := set(t)
+	cfg := s.config(t)
+	run(t, cfg)
+	s.broker.join()
+	for range 5 {
+		tx := uuid.NewString()
+		s.broker.command(tx, "true")
+		s.broker.next(pcp.ProvisionalResponse)
+		require.FileExists(t, filepath.Join(cfg.Data, "spool", tx, claimFile))
+		s.broker.next(pcp.NonBlockingResponse)
+	}
+}
+
 func TestOutcomes(t *testing.T) {
 	data := t.TempDir()
 	b := start(t, func(c *Config) { c.Data, c.MaxMessage, c.Settings.Timeout = data, 2000, time.Second })

@@ -16,7 +16,7 @@
 //	non-blocking  what package action has
 //
 // A non-blocking request is answered with rpc_provisional_response once it is on
-// disk and its process has been started, and again if it is repeated: nothing
+// disk and its process has taken it on, and again if it is repeated: nothing
 // runs twice under one transaction id, which must be a UUID (that of a blocking
 // request may be any text of at most 256 bytes). How it ended is told
 // once, as rpc_non_blocking_response {transaction_id, results} or, if it could
@@ -52,8 +52,9 @@
 //
 //	1 accept    tmp-*/request.json → rename → sync of spool
 //	2 launch    a worker in a session of its own, its order on stdin
-//	3 answer    rpc_provisional_response
-//	4 worker    claim, then run, then result.json
+//	3 worker    claim
+//	4 answer    rpc_provisional_response: a run that is confirmed is not forgotten
+//	  worker    run, then result.json
 //	5 agent     sees result.json, tells, told
 //
 // A killed agent leaves the worker alone. The next one finds, by transaction:

@@ -196,17 +196,19 @@ func (s *session) nonBlocking(m *pcp.Message, r *request) error {
 	if err := act.Check(r.Params); err != nil {
 		return refuse("invalid input for non-blocking '%s %s' request: %v", r.Module, r.Action, err)
 	}
-	if err := s.a.start(s.runCtx, m, r); err != nil {
+	follow, err := s.a.start(s.runCtx, m, r)
+	if err != nil {
 		return refuse("failed to start action task: %v", err)
 	}
+	defer follow() // how it ended is told after it is confirmed
 	return s.answer(m, pcp.ProvisionalResponse, response(r.Transaction, nil))
 }
 
-// start takes a transaction on. It runs in the session's reader alone, so that
-// no two requests come at a time.
-func (a *Agent) start(ctx context.Context, m *pcp.Message, r *request) error {
+// start takes a transaction on, and answers what then watches it. It runs in the
+// session's reader alone, so that no two requests come at a time.
+func (a *Agent) start(ctx context.Context, m *pcp.Message, r *request) (follow func(), err error) {
 	if !a.spool.entry(r.Transaction).known() && a.runs() >= a.cfg.MaxRuns {
-		return fmt.Errorf("%d runs are under way, and no more are allowed", a.cfg.MaxRuns)
+		return nil, fmt.Errorf("%d runs are under way, and no more are allowed", a.cfg.MaxRuns)
 	}
 	rec := record{
 		Transaction: r.Transaction, Module: r.Module, Action: r.Action, Requester: m.Sender, Request: m.ID,
@@ -215,7 +217,7 @@ func (a *Agent) start(ctx context.Context, m *pcp.Message, r *request) error {
 	e, err := a.spool.accept(rec)
 	if errors.Is(err, errKnown) {
 		a.log.Info("a transaction is asked for again", "transaction", r.Transaction, "sender", m.Sender)
-		return nil
+		return func() {}, nil
 	}
 	var pid int
 	if err == nil {
@@ -225,11 +227,11 @@ func (a *Agent) start(ctx context.Context, m *pcp.Message, r *request) error {
 		if e.known() { // nothing runs
 			err = errors.Join(err, a.spool.remove(e))
 		}
-		return err
+		return nil, err
 	}
+	begun(ctx, e, pid)
 	a.log.Info("a run has begun", "transaction", r.Transaction, "module", r.Module, "action", r.Action, "sender", m.Sender, "pid", pid)
-	a.follow(ctx, a.id(e), pid)
-	return nil
+	return func() { a.follow(ctx, a.id(e), pid) }, nil
 }
 
 // maxTold bounds what a session remembers of the outcomes that it has told.

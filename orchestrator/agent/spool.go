@@ -61,11 +61,22 @@ func openSpool(dir string) (*spool, error) {
 		return nil, fmt.Errorf("spool: %w", err)
 	}
 	for _, path := range left {
-		if err := os.RemoveAll(path); err != nil {
+		if err := removeAll(path); err != nil {
 			return nil, fmt.Errorf("spool: %w", err)
 		}
 	}
 	return &spool{dir}, nil
+}
+
+// removeAll removes a directory in which a process that comes too late may be
+// just making files.
+func removeAll(path string) (err error) {
+	for range 20 {
+		if err = os.RemoveAll(path); !errors.Is(err, syscall.ENOTEMPTY) {
+			return err
+		}
+	}
+	return err
 }
 
 // entry is where a transaction is or would be.
@@ -125,7 +136,7 @@ func (s *spool) remove(e entry) error {
 	if err == nil {
 		err = syncDir(s.dir)
 	}
-	if err := errors.Join(err, os.RemoveAll(gone)); err != nil {
+	if err := errors.Join(err, removeAll(gone)); err != nil {
 		return fmt.Errorf("spool: %w", err)
 	}
 	return nil

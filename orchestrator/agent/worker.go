@@ -22,6 +22,7 @@ const (
 	workerUnsaid   = 5
 	writeAttempts  = 600 // of the result, a second apart: disks fill up and are emptied
 	inheritedWatch = 500 * time.Millisecond
+	claimPatience  = 5 * time.Second
 )
 
 // work is what a worker reads.
@@ -105,6 +106,21 @@ func (a *Agent) launch(e entry, order action.Order) (int, error) {
 	}
 	pid := cmd.Process.Pid
 	return pid, cmd.Process.Release() // watch waits for it
+}
+
+// begun waits until the process of a transaction has claimed it, or is gone:
+// after a crash of the agent, what nobody has claimed is forgotten, and what the
+// server was told to run must not be. Who takes long is not waited for.
+func begun(ctx context.Context, e entry, pid int) {
+	ctx, cancel := context.WithTimeout(ctx, claimPatience)
+	defer cancel()
+	for pause := time.Millisecond; !e.has(claimFile) && !e.has(resultFile) && !reap(pid); pause = min(2*pause, 20*time.Millisecond) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
 }
 
 // watch waits until a transaction has a result, and sees to it that it gets one

@@ -42,7 +42,11 @@ type Transport struct {
 	closed  bool
 	running map[uuid.UUID]context.CancelFunc
 	all     sync.WaitGroup
+	cleaned chan struct{} // has room for those that are being cleaned up after
 }
+
+// cleansAtOnce is after how many runs of an earlier life is cleaned up at a time.
+const cleansAtOnce = 30
 
 // New connects to nobody.
 func New(cfg Config) (*Transport, error) {
@@ -52,7 +56,8 @@ func New(cfg Config) (*Transport, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Transport{cfg: cfg, running: map[uuid.UUID]context.CancelFunc{}}, nil
+	return &Transport{cfg: cfg, running: map[uuid.UUID]context.CancelFunc{},
+		cleaned: make(chan struct{}, cleansAtOnce)}, nil
 }
 
 // Name is job.Transport's.
@@ -74,6 +79,12 @@ func (t *Transport) Start(_ context.Context, r job.Request) error {
 // deleted; the run has erred.
 func (t *Transport) Query(_ context.Context, r job.Request) error {
 	return t.begin(r, func(ctx context.Context) {
+		select {
+		case t.cleaned <- struct{}{}:
+			defer func() { <-t.cleaned }()
+		case <-ctx.Done():
+			return // the next life asks again
+		}
 		left := "what it left on the target was deleted"
 		if err := t.cfg.Runner.Clean(ctx, r.JobID, r.Certname, r.TransactionID.String()); err != nil {
 			left = fmt.Sprintf("what it left on the target, in a directory named dalang-%s, could not be deleted: %v", r.TransactionID, err)

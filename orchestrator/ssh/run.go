@@ -82,7 +82,7 @@ func Clean(ctx context.Context, cfg Config, target Target, id string) error {
 		return err
 	}
 	defer h.client.Close()
-	return h.clean(h.dir(id))
+	return h.clean(h.dir(id), true)
 }
 
 func open(ctx context.Context, cfg Config, target Target) (*host, error) {
@@ -115,7 +115,7 @@ func (h *host) do(ctx context.Context, j Job) (out Outcome, err error) {
 		return out, agentless.Failed(agentless.KindFile, agentless.CodeTmpDir, "Could not make a temporary directory on %s: %s", h.target.Host, made.complaint())
 	}
 	defer func() {
-		if cleanErr := h.clean(dir); cleanErr != nil {
+		if cleanErr := h.clean(dir, err != nil); cleanErr != nil {
 			out.Left = dir
 		}
 	}()
@@ -244,7 +244,9 @@ func (h *host) interpreter(file string) string {
 }
 
 // cleaner ends the processes of the wrapper whose directory is $1, if it still
-// runs, and deletes the directory.
+// runs, and deletes the directory. With $2 it then waits for those of a broken
+// connection that are still about to use or even to make the directory, all of
+// which have its name in their arguments, and deletes it again.
 const cleaner = `d=$1
 p=$(cat "$d/pid" 2>/dev/null)
 if [ -n "$p" ]; then
@@ -259,13 +261,29 @@ if [ -n "$p" ]; then
     fi ;;
   esac
 fi
+rm -rf "$d"
+n=0
+while [ -n "$2" ] && [ $n -lt 20 ]; do
+  case $(ps -eo args= 2>/dev/null | grep -v ` + cleanerName + `) in
+  *"$d"*) sleep 0.3; n=$((n+1)) ;;
+  *) break ;;
+  esac
+done
 rm -rf "$d"`
 
-// clean has its own time: what it does has to be done.
-func (h *host) clean(dir string) error {
+// cleanerName tells the cleaner's processes, sudo's included, from others.
+const cleanerName = "dalang-clean"
+
+// clean has its own time: what it does has to be done. Thorough is for runs that
+// did not come to their end.
+func (h *host) clean(dir string, thorough bool) error {
+	line := "sh -c " + quote(cleaner) + " " + cleanerName + " " + quote(dir)
+	if thorough {
+		line += " thorough"
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), h.cfg.cleanTime)
 	defer cancel()
-	out, err := h.run(ctx, command{line: "sh -c " + quote(cleaner) + " sh " + quote(dir), tty: h.always()})
+	out, err := h.run(ctx, command{line: line, tty: h.always()})
 	if err == nil && out.exit != 0 {
 		err = fmt.Errorf("delete %s on %s: %s", dir, h.target.Host, out.complaint())
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"time"
 
 	"dalang/orchestrator/agentless"
 	"dalang/orchestrator/job"
@@ -50,11 +51,13 @@ func (r runner) Run(ctx context.Context, jobID int64, certname string, j Job) (O
 	return Run(ctx, r.cfg.Config, t, j)
 }
 
-// Clean is agentless.Runner's.
+// Clean is agentless.Runner's. Nobody waits for a slot meanwhile: it has time.
 func (r runner) Clean(ctx context.Context, jobID int64, certname, id string) error {
 	t, err := r.target(ctx, jobID, certname)
 	if err != nil {
 		return err
 	}
-	return Clean(ctx, r.cfg.Config, t, id)
+	cfg := r.cfg.Config
+	cfg.cleanTime = time.Minute
+	return Clean(ctx, cfg, t, id)
 }

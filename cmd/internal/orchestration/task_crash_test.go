@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -34,6 +35,7 @@ type crashes struct {
 	dirs   map[string]string // of the nodes
 	hosts  []*host
 	rounds int
+	told   []string // names of directories that errors of nodes name
 }
 
 // TestTaskKills runs tasks and plans over agents and SSH while the server,
@@ -79,7 +81,11 @@ func TestTaskKills(t *testing.T) {
 	c.plans(t)
 	left, err := filepath.Glob(filepath.Join(c.ssh.Home, "dalang-*"))
 	require.NoError(t, err)
-	require.Empty(t, left, "on targets")
+	for _, dir := range left {
+		files, _ := filepath.Glob(filepath.Join(dir, "*"))
+		t.Logf("left: %s %q", dir, files)
+		require.Contains(t, c.told, filepath.Base(dir), "on a target, and nobody is told")
+	}
 	c.Kill(t)
 	require.Equal(t, []int{0}, c.counts(t, "SELECT count(*) FROM job_secret", 1), "secrets of jobs that have ended")
 	c.Start(t)
@@ -214,6 +220,7 @@ func (c *crashes) true(t *testing.T, j crashJob, states map[string]int) {
 		if n.State != "finished" {
 			all = "failed"
 			require.Equal(t, []string{"ssh", "errored"}, []string{n.Transport, n.State}, what)
+			c.told = append(c.told, regexp.MustCompile(`dalang-[0-9a-f-]{36}`).FindAllString(n.Message, -1)...)
 			require.Contains(t, []any{"puppetlabs.orchestrator/orchestrator-restarted", "puppetlabs.tasks/connect-error"}, n.Result["kind"], what)
 		}
 		tag := j.tag()

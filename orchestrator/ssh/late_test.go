@@ -1,0 +1,24 @@
+package ssh
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestCleanWaits: a command of a connection that broke may come late. What it
+// makes is deleted as well.
+func TestCleanWaits(t *testing.T) {
+	s := serve(t)
+	dir := filepath.Join(s.Home, "dalang-late")
+	late := exec.Command("sh", "-c", "sleep 1; mkdir '"+dir+"'; :")
+	require.NoError(t, late.Start())
+	require.NoError(t, Clean(t.Context(), Config{}, s.target(), "late"))
+	require.NoDirExists(t, dir)
+	require.NoError(t, late.Wait())
+	_, err := os.Stat(dir)
+	require.ErrorIs(t, err, os.ErrNotExist, "it was cleaned before the command had ended")
+}
