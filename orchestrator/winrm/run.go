@@ -63,6 +63,9 @@ func (r runner) Clean(ctx context.Context, jobID int64, certname, id string) err
 
 // Run is agentless.Runner's.
 func (r runner) Run(ctx context.Context, jobID int64, certname string, j agentless.Job) (agentless.Outcome, error) {
+	if len(j.Uploads) > 0 {
+		return agentless.Outcome{}, agentless.Failed(agentless.KindFile, agentless.CodeWrite, "Files and directories cannot be uploaded over WinRM: %s", certname)
+	}
 	c, err := r.open(ctx, jobID, certname)
 	if err != nil {
 		return agentless.Outcome{}, err

@@ -124,6 +124,7 @@ func TestErrors(t *testing.T) {
 		"somebody else": {func(target *Target) {
 			target.Port, _ = strconv.Atoi(other.URL[strings.LastIndexByte(other.URL, ':')+1:])
 		}, agentless.Job{ID: "1", Command: "x"}, agentless.CodeConnect, "is not a WinRM service"},
+		"upload":            {func(*Target) {}, agentless.Job{ID: "1", Uploads: []agentless.Upload{{Destination: "/x"}}}, agentless.CodeWrite, "cannot be uploaded over WinRM"},
 		"unknown extension": {func(*Target) {}, agentless.Job{ID: "1", Files: []agentless.File{file("x.sh", "")}}, agentless.CodeWrite, `end with ".sh"`},
 		"too much output":   {func(*Target) {}, agentless.Job{ID: "1", Command: "x"}, agentless.CodeOutput, "writes more than"},
 	} {
