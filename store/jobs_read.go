@@ -257,8 +257,12 @@ func scanNode(rows *sql.Rows) (job.Node, error) {
 // there (at least 1): all in one snapshot. Or job.UnknownJob.
 func (s *Store) JobNodes(ctx context.Context, id int64, f job.NodeFilter) (nodes []job.Node, total int, next int64, err error) {
 	from, where, args := "job_node", "job_id = ?1", []any{id}
-	if f.State != "" { // the planner would rather read all of the job in the right order
-		from, where, args = from+" INDEXED BY job_node_state", where+" AND state = ?2", append(args, f.State)
+	if f.State != "" {
+		where, args = where+" AND state = ?2", append(args, f.State)
+	}
+	if f.State != "" || f.OrderBy != "" && f.OrderBy != "name" {
+		// It has what is sorted by; the planner would rather read the wide rows, in the right order.
+		from += " INDEXED BY job_node_state"
 	}
 	now := f.Now
 	if now.IsZero() {
