@@ -71,6 +71,10 @@ bench-broker: ## what 10,000 idle agents cost the server: memory and processor t
 bench-deploy: ## a deploy on 5,000 simulated nodes, beside ingestion and hostile peers: times, processor, memory (5 minutes)
 	DALANG_BENCH_NODES=$${DALANG_BENCH_NODES:-5000} $(GO) test -count=1 -timeout 30m -run TestDeploy -v ./cmd/internal/brokerbench
 
+.PHONY: bench-tasks
+bench-tasks: ## a task on 1,000 simulated agents and on 1,000 targets over SSH, some of them hostile: times, processor, memory (3 minutes)
+	DALANG_BENCH_NODES=$${DALANG_BENCH_NODES:-1000} $(GO) test -count=1 -timeout 30m -run TestTasks -v ./cmd/internal/brokerbench
+
 FUZZTIME ?= 30s
 
 .PHONY: fuzz

@@ -15,8 +15,15 @@ const kindFailure = job.Prefix + "execution-failure"
 // puppetModule runs Puppet.
 const puppetModule = "pxp-module-puppet"
 
+// maxResults bounds what is kept of a run, in bytes: it is stored, as the result
+// and as an event, and shown with every list of nodes. Agents cut off earlier.
+const maxResults = 32 << 20
+
 // outcome says how a run ended whose module gave these results.
 func outcome(r *job.Request, results json.RawMessage) job.Outcome {
+	if len(results) > maxResults {
+		return failure(r, "", "the agent's results have %d bytes, and no more than %d are taken", len(results), maxResults)
+	}
 	var of struct {
 		ExitCode *int       `json:"exitcode"`
 		Stdout   string     `json:"stdout"`

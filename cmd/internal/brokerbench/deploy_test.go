@@ -78,14 +78,17 @@ type bench struct {
 	notes    []string
 }
 
-func newBench(t *testing.T, nodes int) *bench {
+// newBench starts a server for deploys on so many nodes at a time; args are added
+// to its command line.
+func newBench(t *testing.T, nodes int, args ...string) *bench {
 	t.Helper()
 	b := &bench{began: time.Now(), pki: newPKI(t), pcp: dalangtest.FreeAddress(t), api: dalangtest.FreeAddress(t)}
 	b.operator = b.pki.identity(t, operator)
 	allowed := filepath.Join(t.TempDir(), "operators")
 	require.NoError(t, os.WriteFile(allowed, []byte(operator+"\n"), 0o600))
-	b.Server = dalangtest.New(t, dalangtest.Build(t), append(b.pki.files(t), "--pcp-listen", b.pcp, "--orchestrator-listen", b.api,
-		"--set", "rbac.certificate-allowlist="+allowed, "--set", "orchestrator.global-concurrent-compiles="+strconv.Itoa(nodes))...)
+	args = append(append(b.pki.files(t), args...), "--pcp-listen", b.pcp, "--orchestrator-listen", b.api,
+		"--set", "rbac.certificate-allowlist="+allowed, "--set", "orchestrator.global-concurrent-compiles="+strconv.Itoa(nodes))
+	b.Server = dalangtest.New(t, dalangtest.Build(t), args...)
 	b.Start(t)
 	t.Cleanup(func() {
 		b.Stop(t)
