@@ -41,7 +41,7 @@ acceptance: ## real Puppet termini against the binary (installs Debian's puppet 
 
 .PHONY: acceptance-orchestrator
 acceptance-orchestrator: ## jobs, tasks, plans and schedules with a real Puppet Server, real agents and OpenSSH (installs Debian's packages)
-	$(GO) test -tags acceptance -count=1 -timeout 30m -run TestOrchestrator -v ./cmd/internal/acceptance
+	$(GO) test -tags acceptance -count=1 -timeout 40m -run TestOrchestrator -v ./cmd/internal/acceptance
 
 .PHONY: clients
 clients: ## pypuppetdb, cumin and octocatalog-diff against the binary, beside what a real PuppetDB gave them (installs Debian's packages)

@@ -45,9 +45,9 @@ func (w *world) testPuppet(t *testing.T) {
 	out, status := w.cli(t, "job", "run", "--query", `nodes[certname]{ certname ~ "example.com" order by certname }`, "--environment", "production")
 	require.Equal(t, 3, status)
 	for _, line := range []string{
-		`(?m)^changes\.example\.com  finished +[\d.]+m?s +1 +0 +0 +\d+`,
-		`(?m)^fails\.example\.com +failed +[\d.]+m?s +1 +1 +1 +\d+`,
-		`(?m)^looks\.example\.com +finished \(noop\) +[\d.]+m?s +0 +0 +0 +\d+`,
+		`(?m)^changes\.example\.com  finished +[\dm.]+s +1 +0 +0 +\d+`,
+		`(?m)^fails\.example\.com +failed +[\dm.]+s +1 +1 +1 +\d+`,
+		`(?m)^looks\.example\.com +finished \(noop\) +[\dm.]+s +0 +0 +0 +\d+`,
 	} {
 		require.Regexp(t, line, out)
 	}
