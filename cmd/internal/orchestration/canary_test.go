@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"unicode/utf16"
 
@@ -28,7 +29,9 @@ import (
 // with the same random letters, their names follow. The signs behind are such
 // that need quotes somewhere.
 type canaries struct {
-	prefix  string
+	prefix string
+
+	mu      sync.RWMutex
 	needles map[string][]byte // form to what it looks like
 }
 
@@ -43,6 +46,8 @@ func (c *canaries) value(name string) string { return c.prefix + name + `.0"'\$<
 
 // look has a text searched for, in all the forms that it may have.
 func (c *canaries) look(name, text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	utf := make([]byte, 0, 2*len(text))
 	for _, unit := range utf16.Encode([]rune(text)) {
 		utf = append(utf, byte(unit), byte(unit>>8))
@@ -62,6 +67,12 @@ func (c *canaries) look(name, text string) {
 // find answers the forms of secrets in data, also where it is packed, and the
 // names of those that are there in the clear.
 func (c *canaries) find(data []byte) (forms, names []string) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.within(data)
+}
+
+func (c *canaries) within(data []byte) (forms, names []string) {
 	for form, needle := range c.needles {
 		if !bytes.Contains(data, needle) {
 			continue
@@ -75,7 +86,7 @@ func (c *canaries) find(data []byte) (forms, names []string) {
 		}
 	}
 	for _, packed := range unpack(data) {
-		inner, clear := c.find(packed)
+		inner, clear := c.within(packed)
 		forms = append(append(forms, inner...), clear...)
 	}
 	return forms, names

@@ -59,6 +59,13 @@ func (p *processes) check(t *testing.T) {
 	t.Logf("looked at all processes %d times", p.looks)
 }
 
+// saw tells whether a secret was where it may be.
+func (p *processes) saw(pair string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.seen[pair]
+}
+
 func (p *processes) sample() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

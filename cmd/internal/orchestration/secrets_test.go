@@ -85,7 +85,7 @@ func TestSecrets(t *testing.T) {
 	require.Contains(t, v.logs[0], "level=DEBUG")
 	require.Contains(t, v.logs[1], `"level":"DEBUG"`)
 	for _, pair := range []string{"environ environ", "both environ", "variable environ", "argument cmdline"} {
-		require.True(t, v.seen[pair], "%s was not seen: who looks at processes does not see them", pair)
+		require.True(t, v.saw(pair), "%s was not seen: who looks at processes does not see them", pair)
 	}
 	v.processes.check(t)
 }
