@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -21,4 +22,23 @@ func TestCleanWaits(t *testing.T) {
 	require.NoError(t, late.Wait())
 	_, err := os.Stat(dir)
 	require.ErrorIs(t, err, os.ErrNotExist, "it was cleaned before the command had ended")
+}
+
+// TestCleanAgain: a connection that breaks over cleaning up is made anew.
+func TestCleanAgain(t *testing.T) {
+	s := serve(t)
+	dir := filepath.Join(s.Home, "dalang-late")
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	late := exec.Command("sh", "-c", "sleep 2; : '"+dir+"'") // keeps the first attempt waiting
+	require.NoError(t, late.Start())
+	go func() {
+		for len(s.Asked()) == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		s.HangUp()
+	}()
+	require.NoError(t, Clean(t.Context(), Config{}, s.target(), "late"))
+	require.NoError(t, late.Wait())
+	require.Len(t, s.Asked(), 2)
+	require.NoDirExists(t, dir)
 }

@@ -77,6 +77,23 @@ func (h *host) again(ctx context.Context, id string) error {
 // Clean ends what a job of an earlier life may have left running on a target,
 // and deletes its directory.
 func Clean(ctx context.Context, cfg Config, target Target, id string) error {
+	for attempt := 1; ; attempt++ {
+		start := time.Now()
+		err := cleanOnce(ctx, cfg, target, id)
+		known, ok := errors.AsType[*Error](err)
+		final := ok && (known.Code == agentless.CodeAuth || known.Code == agentless.CodeHostKey || known.Kind == agentless.KindEscalate)
+		if err == nil || final || attempt == cleanAttempts || time.Since(start) > cleanSoon {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(cleanPause):
+		}
+	}
+}
+
+func cleanOnce(ctx context.Context, cfg Config, target Target, id string) error {
 	h, err := open(ctx, cfg, target)
 	if err != nil {
 		return err
@@ -84,6 +101,13 @@ func Clean(ctx context.Context, cfg Config, target Target, id string) error {
 	defer h.client.Close()
 	return h.clean(h.dir(id), true)
 }
+
+// How often cleaning up may fail, if it fails soon: connections break.
+const (
+	cleanAttempts = 3
+	cleanSoon     = 5 * time.Second
+	cleanPause    = 200 * time.Millisecond
+)
 
 func open(ctx context.Context, cfg Config, target Target) (*host, error) {
 	target = target.withDefaults()

@@ -152,7 +152,12 @@ func (c *crashes) round(t *testing.T) {
 		"plan_run": fmt.Sprintf(`{"plan_name":"crash::steps","description":%q,"params":{"tag":"plan-%[1]s","base":%[2]q,"secret":"x","nodes":["%[3]s"]}}`,
 			tag, c.dirs[""], nodes),
 	} {
-		status, text, _ := c.ask(t, http.MethodPost, "/orchestrator/v1/command/"+path, body)
+		var status int
+		var text []byte
+		require.Eventually(t, func() bool { // plans are up a moment after the server
+			status, text, _ = c.ask(t, http.MethodPost, "/orchestrator/v1/command/"+path, body)
+			return status != http.StatusServiceUnavailable
+		}, 20*time.Second, 10*time.Millisecond)
 		require.Equal(t, http.StatusAccepted, status, "%s", text)
 	}
 }
