@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -30,13 +32,21 @@ func Build(t *testing.T) string {
 	return path
 }
 
-// FreeAddress returns a loopback address that nobody listens on.
+// FreeAddress returns a loopback address that nobody listens on, below the
+// ports that Linux gives to whoever does not care: a server that is started
+// again finds its own free.
 func FreeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	for range 1000 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(22_000)))
+		if err != nil {
+			continue
+		}
+		defer l.Close()
+		return l.Addr().String()
+	}
+	require.FailNow(t, "no port is free")
+	return ""
 }
 
 // Server is a `dalang serve` that can be started, killed and stopped again
@@ -149,7 +159,8 @@ func (s *Server) QueueDepth(t *testing.T) int {
 			QueueDepth *int `json:"queue_depth"`
 		} `json:"status"`
 	}
-	s.Decode(t, "/status/v1/services", "", &services)
+	_, body := s.Get(t, "/status/v1/services", "") // 503 while the database recovers
+	require.NoError(t, json.Unmarshal(body, &services), "%s", body)
 	depth := services["puppetdb-status"].Status.QueueDepth
 	require.NotNil(t, depth, "the status names no queue_depth")
 	return *depth
