@@ -70,7 +70,7 @@ func (c *jobCLI) follow(ctx context.Context, a *jobAPI, name string, s *screen) 
 	f := &follower{jobCLI: c, api: a, name: name, screen: s, interrupt: make(chan os.Signal, 1)}
 	signal.Notify(f.interrupt, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(f.interrupt)
-	j, err := f.toTheEnd(ctx)
+	j, err := toTheEnd(ctx, f, f.look)
 	if err != nil {
 		return err
 	}
@@ -90,23 +90,24 @@ func (c *jobCLI) follow(ctx context.Context, a *jobAPI, name string, s *screen) 
 	return &exitError{statusNodesFailed}
 }
 
-// toTheEnd looks at the job again and again until it has ended.
-func (f *follower) toTheEnd(ctx context.Context) (*jobInfo, error) {
+// toTheEnd looks again and again, at a job or a plan, until it has ended.
+func toTheEnd[J interface{ ended() bool }](ctx context.Context, f *follower, look func(context.Context) (J, bool, error)) (J, error) {
+	var none J
 	wait := lookSoon
 	for {
-		j, happened, err := f.look(ctx)
+		j, happened, err := look(ctx)
 		switch {
 		case err == nil && j.ended():
 			return j, nil
 		case err != nil && !passing(err):
-			return nil, err
+			return none, err
 		case err != nil:
 			f.lost(err)
 		case happened:
 			wait = lookSoon
 		}
 		if again, err := f.wait(ctx, wait); !again {
-			return nil, err
+			return none, err
 		}
 		wait = min(wait*3/2, lookLate)
 	}

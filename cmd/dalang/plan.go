@@ -128,34 +128,16 @@ func onePlanJob(cmd *cobra.Command, args []string) error {
 
 // complete proposes names of plans, and then the parameters of the one that is given.
 func (c *planCLI) complete(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	environment, _ := cmd.Flags().GetString("environment") // every command that completes has it
-	ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Second)
-	defer cancel()
-	var words []string
-	directive := cobra.ShellCompDirectiveNoFileComp
-	// Whatever goes wrong: there is nothing to propose then.
-	_ = c.with(ctx, func(ctx context.Context, a *jobAPI) error {
-		if len(args) == 0 {
-			all, err := a.plans(ctx, environment)
-			for _, p := range all {
-				words = append(words, p.Name)
-			}
-			return err
+	return c.propose(cmd, args, cmd.Name() == "run", func(ctx context.Context, a *jobAPI, environment string) (names []string, err error) {
+		all, err := a.plans(ctx, environment)
+		for _, p := range all {
+			names = append(names, p.Name)
 		}
-		if cmd.Name() != "run" {
-			return nil
-		}
-		directive |= cobra.ShellCompDirectiveNoSpace
+		return names, err
+	}, func(ctx context.Context, a *jobAPI, environment string) (*task.Metadata, error) {
 		_, m, err := a.plan(ctx, environment, args[0])
-		if err != nil {
-			return err
-		}
-		for _, p := range m.Parameters {
-			words = append(words, p.Name+"=\t"+oneLine(p.Description))
-		}
-		return nil
+		return m, err
 	})
-	return words, directive
 }
 
 func (c *planCLI) listCommand() *cobra.Command {

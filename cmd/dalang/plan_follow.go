@@ -114,7 +114,7 @@ func (c *planCLI) followPlan(ctx context.Context, a *jobAPI, name string, s *scr
 	f := &planFollower{&follower{jobCLI: c.jobCLI, api: a, name: name, screen: s, plan: true, interrupt: make(chan os.Signal, 1)}, map[string]*follower{}}
 	signal.Notify(f.interrupt, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(f.interrupt)
-	p, err := f.toTheEnd(ctx)
+	p, err := toTheEnd(ctx, f.follower, f.look)
 	if err != nil {
 		return err
 	}
@@ -130,28 +130,6 @@ func (c *planCLI) followPlan(ctx context.Context, a *jobAPI, name string, s *scr
 		return &exitError{statusNodesFailed}
 	}
 	return nil
-}
-
-// toTheEnd looks at the plan again and again until it has ended.
-func (f *planFollower) toTheEnd(ctx context.Context) (*planJobInfo, error) {
-	wait := lookSoon
-	for {
-		p, happened, err := f.look(ctx)
-		switch {
-		case err == nil && p.ended():
-			return p, nil
-		case err != nil && !passing(err):
-			return nil, err
-		case err != nil:
-			f.lost(err)
-		case happened:
-			wait = lookSoon
-		}
-		if again, err := f.wait(ctx, wait); !again {
-			return nil, err
-		}
-		wait = min(wait*3/2, lookLate)
-	}
 }
 
 // look shows what has happened since the last time. The plan is asked for

@@ -104,36 +104,50 @@ func addEnvironment(cmd *cobra.Command, environment *string) {
 
 // complete proposes names of tasks, and then the parameters of the one that is given.
 func (c *taskCLI) complete(parameters bool) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
-		environment, _ := cmd.Flags().GetString("environment") // every command that completes has it
-		ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Second)
-		defer cancel()
-		var words []string
-		directive := cobra.ShellCompDirectiveNoFileComp
-		// Whatever goes wrong: there is nothing to propose then.
-		_ = c.with(ctx, func(ctx context.Context, a *jobAPI) error {
-			if len(args) == 0 {
-				all, err := a.tasks(ctx, environment)
-				for _, t := range all {
-					words = append(words, t.Name)
-				}
-				return err
+	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		return c.propose(cmd, args, parameters, func(ctx context.Context, a *jobAPI, environment string) (names []string, err error) {
+			all, err := a.tasks(ctx, environment)
+			for _, t := range all {
+				names = append(names, t.Name)
 			}
-			if !parameters {
-				return nil
-			}
-			directive |= cobra.ShellCompDirectiveNoSpace
+			return names, err
+		}, func(ctx context.Context, a *jobAPI, environment string) (*task.Metadata, error) {
 			_, m, err := a.task(ctx, environment, args[0])
-			if err != nil {
-				return err
-			}
-			for _, p := range m.Parameters {
-				words = append(words, p.Name+"=\t"+oneLine(p.Description))
-			}
-			return nil
+			return m, err
 		})
-		return words, directive
 	}
+}
+
+// propose completes a name out of names, and then, with parameters, those of
+// the metadata of the one that is given.
+func (c *jobCLI) propose(cmd *cobra.Command, args []string, parameters bool,
+	names func(ctx context.Context, a *jobAPI, environment string) ([]string, error),
+	metadata func(ctx context.Context, a *jobAPI, environment string) (*task.Metadata, error),
+) (words []string, directive cobra.ShellCompDirective) {
+	environment, _ := cmd.Flags().GetString("environment") // every command that completes has it
+	ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Second)
+	defer cancel()
+	directive = cobra.ShellCompDirectiveNoFileComp
+	// Whatever goes wrong: there is nothing to propose then.
+	_ = c.with(ctx, func(ctx context.Context, a *jobAPI) (err error) {
+		if len(args) == 0 {
+			words, err = names(ctx, a, environment)
+			return err
+		}
+		if !parameters {
+			return nil
+		}
+		directive |= cobra.ShellCompDirectiveNoSpace
+		m, err := metadata(ctx, a, environment)
+		if err != nil {
+			return err
+		}
+		for _, p := range m.Parameters {
+			words = append(words, p.Name+"=\t"+oneLine(p.Description))
+		}
+		return nil
+	})
+	return words, directive
 }
 
 func (c *taskCLI) listCommand() *cobra.Command {
