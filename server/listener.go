@@ -39,7 +39,7 @@ func (s *Server) prepare() error {
 	}
 	var errs []error
 	add := func(name string, cfg TLSConfig, paths []string) {
-		state, err := newTLSState(cfg, s.cfg.Now, s.cfg.Logger)
+		state, err := newTLSState(cfg, s.strangers, s.cfg.Now, s.cfg.Logger)
 		if err != nil {
 			errs = append(errs, err)
 			return

@@ -17,6 +17,8 @@ type metrics struct {
 	seconds *prometheus.HistogramVec
 	// bytes counts bytes of answers as sent, compressed or not.
 	bytes *prometheus.CounterVec
+	// handshakes counts TLS handshakes that had to wait, or were refused.
+	handshakes *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -34,9 +36,13 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "dalang_http_response_bytes_total",
 			Help: "Bytes of answers as sent, by route.",
 		}, []string{"route"}),
+		handshakes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "dalang_tls_handshakes_limited_total",
+			Help: "TLS handshakes that waited (late) or were refused, because earlier ones of the same address came to nothing.",
+		}, []string{"outcome"}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.requests, m.seconds, m.bytes)
+		reg.MustRegister(m.requests, m.seconds, m.bytes, m.handshakes)
 	}
 	return m
 }

@@ -38,6 +38,9 @@ type Config struct {
 	// Maintenance answers 503 to /pdb/* while it is on. Nil: never.
 	Maintenance *pdb.Maintenance
 
+	// HandshakeRate is how many TLS handshakes a second that no request follows an
+	// address may make, ten times as many at once; later ones wait. 0: any number.
+	HandshakeRate int
 	// MaxHeaderBytes bounds a request's line and headers: 431 (414 for the
 	// line alone) beyond it. Default 8192, as request-header-max-size.
 	MaxHeaderBytes int
@@ -85,6 +88,7 @@ type Server struct {
 	metrics   *metrics
 	mounted   atomic.Pointer[mounted] // swapped by Mount
 	listeners []*listener
+	strangers *strangers
 }
 
 // New checks the configuration and reads certificates and allowlists; the
@@ -94,6 +98,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, metrics: newMetrics(cfg.Registerer)}
+	s.strangers = newStrangers(cfg.HandshakeRate, cfg.Now, cfg.Logger, s.metrics)
 	if err := errors.Join(s.Reload(), s.prepare()); err != nil {
 		return nil, err
 	}
@@ -166,7 +171,8 @@ func (s *Server) Run(ctx context.Context) error {
 		BaseContext: func(l net.Listener) context.Context {
 			return context.WithValue(requests, listenerKey{}, l.(served).listener)
 		},
-		ErrorLog: slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelDebug),
+		ConnState: s.strangers.follow,
+		ErrorLog:  slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelDebug),
 	}
 	srv.Protocols = new(http.Protocols)
 	srv.Protocols.SetHTTP1(true) // as upstream; some clients insist on it

@@ -38,9 +38,10 @@ const recheck = 10 * time.Second
 // tlsState is the TLS configuration made of the files. When a file changes it
 // is made anew for new connections; a broken change keeps the old one, loudly.
 type tlsState struct {
-	cfg    TLSConfig
-	now    func() time.Time
-	logger *slog.Logger
+	cfg       TLSConfig
+	strangers *strangers
+	now       func() time.Time
+	logger    *slog.Logger
 
 	mu      sync.Mutex // guards all below
 	current *tls.Config
@@ -53,8 +54,8 @@ type fileStamp struct {
 	size     int64
 }
 
-func newTLSState(cfg TLSConfig, now func() time.Time, logger *slog.Logger) (*tlsState, error) {
-	t := &tlsState{cfg: cfg, now: now, logger: logger}
+func newTLSState(cfg TLSConfig, s *strangers, now func() time.Time, logger *slog.Logger) (*tlsState, error) {
+	t := &tlsState{cfg: cfg, strangers: s, now: now, logger: logger}
 	t.stamps = t.stamp()
 	t.checked = now()
 	var err error
@@ -65,8 +66,13 @@ func newTLSState(cfg TLSConfig, now func() time.Time, logger *slog.Logger) (*tls
 // listener wraps a TCP listener.
 func (t *tlsState) listener(l net.Listener) net.Listener {
 	return tls.NewListener(l, &tls.Config{
-		MinVersion:         tls.VersionTLS12,
-		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return t.config(), nil },
+		MinVersion: tls.VersionTLS12,
+		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			if err := t.strangers.greet(hello); err != nil {
+				return nil, err
+			}
+			return t.config(), nil
+		},
 	})
 }
 

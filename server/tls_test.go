@@ -242,7 +242,7 @@ func TestCertificatesAreReloaded(t *testing.T) {
 	ca := newAuthority(t)
 	ca.issue("server")
 	now := time.Now()
-	state, err := newTLSState(ca.config("need"), func() time.Time { return now }, slog.New(slog.DiscardHandler))
+	state, err := newTLSState(ca.config("need"), nil, func() time.Time { return now }, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	first := state.config()
 	require.Same(t, first, state.config())

@@ -72,6 +72,7 @@ func newApp(cfg *config.Config, log *slog.Logger) (*app, error) {
 		},
 		Maintenance:     a.maintenance,
 		MaxHeaderBytes:  int(cfg.Jetty.RequestHeaderMaxSize),
+		HandshakeRate:   cfg.Dalang.HandshakeRate,
 		ShutdownTimeout: time.Duration(cfg.Dalang.ShutdownTimeout),
 		Version:         buildInfo().Version,
 		Logger:          log, Registerer: a.registry,

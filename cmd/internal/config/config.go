@@ -72,6 +72,10 @@ type Dalang struct {
 	// Memory that the program tries to stay below, beside 48 KiB for each agent
 	// that is connected; 0: no such goal.
 	MemoryLimit Size `key:"memory-limit"`
+	// TLS handshakes that no request follows, a second, of one address (of 64 bits
+	// of it with IPv6); ten times as many at once. Later ones wait, or are refused.
+	// 0: any number, for an address that many share, such as a load balancer's.
+	HandshakeRate int `key:"handshake-rate"`
 	// How long requests may take to finish when the program stops.
 	ShutdownTimeout Duration `key:"shutdown-timeout"`
 	// File with the common names, one a line, that may submit commands over
@@ -360,6 +364,7 @@ func Default() Config {
 		Dalang: Dalang{
 			Listen: "127.0.0.1:8080", Data: "data", VerifyChecksum: true,
 			MaxBody: 128 << 20, MaxOldFormat: 64 << 20, MemoryLimit: 64 << 20,
+			HandshakeRate:   20,
 			ShutdownTimeout: Duration(30 * time.Second),
 		},
 		Queue: Queue{

@@ -115,6 +115,7 @@ func (l *Loaded) validate() {
 		"dalang.listen", "neither a cleartext nor a TLS address to listen on")
 	l.check(c.Dalang.Data != "", "dalang.data", "must not be empty")
 	l.check(c.Dalang.MaxBody > 0, "dalang.max-body", "must be more than 0")
+	l.check(c.Dalang.HandshakeRate >= 0, "dalang.handshake-rate", "must not be negative")
 	l.check(c.Dalang.MaxOldFormat > 0, "dalang.max-old-format", "must be more than 0")
 	l.check(c.Queue.BatchCommands > 0, "queue.batch-commands", "must be more than 0")
 	l.check(c.Queue.BatchBytes > 0, "queue.batch-bytes", "must be more than 0")
