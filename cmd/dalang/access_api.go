@@ -45,6 +45,8 @@ type userInfo struct {
 	LastLogin   *time.Time `json:"last_login"`
 }
 
+func (u *userInfo) path() string { return "/v1/users/" + u.ID }
+
 // roleInfo is a role as the API shows it, and as it wants it.
 type roleInfo struct {
 	ID          int64             `json:"id,omitempty"`
@@ -53,6 +55,8 @@ type roleInfo struct {
 	Permissions []rbac.Permission `json:"permissions"`
 	UserIDs     []string          `json:"user_ids"`
 }
+
+func (r *roleInfo) path() string { return fmt.Sprintf("/v1/roles/%d", r.ID) }
 
 // send sends a body and decodes the answer into into, unless that is nil.
 func (a *accessAPI) send(ctx context.Context, method, path string, body, into any) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/signal"
 	"strings"
@@ -88,31 +87,18 @@ func addAgentFlags(cmd *cobra.Command) *agentFlags {
 	f, flags := &agentFlags{}, cmd.Flags()
 	flags.StringVarP(&f.path, "config", "c", "", "`path` of the configuration: a file, or a directory with *.ini files")
 	flags.StringArrayVar(&f.set, "set", nil, "override a setting, as `key=value`; repeatable")
-	flags.StringVar(&f.log.Log.Format, "log-format", "text", "`format` of the log: text or json")
-	flags.StringVar(&f.log.Log.Level, "log-level", "info", "`level` from which on to log: debug, info, warn or error")
-	fixed := func(flag string, words ...string) {
-		if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)); err != nil {
-			panic(err) // a flag that is not there
-		}
-	}
-	fixed("log-format", "text", "json")
-	fixed("log-level", "debug", "info", "warn", "error")
+	f.log.Log.Level = "info"
+	addChoice(cmd, &f.log.Log.Format, "log-format", "", "`format` of the log", "text", "json")
+	addChoice(cmd, &f.log.Log.Level, "log-level", "", "`level` from which on to log", "debug", "info", "warn", "error")
 	var keys []string
 	for _, k := range agentconfig.Keys() {
 		keys = append(keys, k.Name+"=")
 	}
-	fixed("set", keys...)
+	_ = cmd.RegisterFlagCompletionFunc("set", cobra.FixedCompletions(keys, cobra.ShellCompDirectiveNoFileComp))
 	return f
 }
 
 func (f *agentFlags) load() (agent.Config, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(f.log.Log.Level)); err != nil {
-		return agent.Config{}, &usageError{fmt.Errorf("--log-level: %q is not one of debug, info, warn, error", f.log.Log.Level)}
-	}
-	if format := f.log.Log.Format; format != "text" && format != "json" {
-		return agent.Config{}, &usageError{fmt.Errorf("--log-format: %q is not one of text, json", format)}
-	}
 	path := f.path
 	if path == "" {
 		if _, err := os.Stat(defaultAgentConfig); err == nil {

@@ -11,13 +11,8 @@ import (
 )
 
 func newConfigCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "config",
-		Short: "Look at the configuration",
-		Args:  usageArgs(cobra.NoArgs),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.AddCommand(newConfigShowCommand(), newConfigCheckCommand())
+	cmd := &cobra.Command{Use: "config", Short: "Look at the configuration"}
+	group(cmd, newConfigShowCommand(), newConfigCheckCommand())
 	return cmd
 }
 

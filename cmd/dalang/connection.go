@@ -7,10 +7,8 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -22,7 +20,7 @@ type connectionCLI struct{ *jobCLI }
 
 // newConnectionCommand makes `dalang connection`.
 func newConnectionCommand() *cobra.Command {
-	return (&connectionCLI{&jobCLI{load: client.Load, getenv: os.Getenv, now: time.Now, pause: sleep}}).command()
+	return (&connectionCLI{newJobCLI()}).command()
 }
 
 func (c *connectionCLI) command() *cobra.Command {
@@ -36,12 +34,9 @@ server, their passwords and keys sealed.
 WinRM has not been proven against Windows.
 
 Which server is asked, and with which token, is as with 'dalang job'.`,
-		Args: usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	c.remote.AddTo(cmd.PersistentFlags())
-	_ = cmd.RegisterFlagCompletionFunc("server", cobra.NoFileCompletions)
-	cmd.AddCommand(c.createCommand(), c.listCommand(), c.deleteCommand())
+	c.addTo(cmd)
+	group(cmd, c.createCommand(), c.listCommand(), c.deleteCommand())
 	return cmd
 }
 
@@ -83,9 +78,6 @@ func (c *connectionCLI) listCommand() *cobra.Command {
 not shown.`,
 		ValidArgsFunction: c.completeConnections,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkOutput(output, "text", "json"); err != nil {
-				return err
-			}
 			return c.with(cmd.Context(), func(ctx context.Context, a *jobAPI) error {
 				if output == "json" {
 					var doc json.RawMessage
@@ -163,11 +155,8 @@ func atLeastOneNode(cmd *cobra.Command, args []string) error {
 }
 
 // completeConnections completes the certnames of nodes that have connections.
-func (c *connectionCLI) completeConnections(cmd *cobra.Command, args []string, _ string) (names []string, d cobra.ShellCompDirective) {
-	ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Second)
-	defer cancel()
-	// Whatever goes wrong: there is nothing to propose then.
-	_ = c.with(ctx, func(ctx context.Context, a *jobAPI) error {
+func (c *connectionCLI) completeConnections(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return c.offer(cmd, func(ctx context.Context, a *jobAPI) (names []string, err error) {
 		list, err := a.listed(ctx, nil)
 		for _, i := range list {
 			for _, name := range i.Certnames {
@@ -176,7 +165,6 @@ func (c *connectionCLI) completeConnections(cmd *cobra.Command, args []string, _
 				}
 			}
 		}
-		return err
+		return names, err
 	})
-	return names, cobra.ShellCompDirectiveNoFileComp
 }

@@ -45,8 +45,6 @@ stopped.
 
 A letter is named by its uuid (as the submitter was told it), by the beginning of
 the uuid, or by the name of its file.`,
-		Args: usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	f := cmd.PersistentFlags()
 	server := os.Getenv("DALANG_SERVER")
@@ -60,7 +58,7 @@ the uuid, or by the name of its file.`,
 	f.StringVar(&c.data, "data", "", "data `directory` of a server that is stopped")
 	cmd.MarkFlagsMutuallyExclusive("server", "data")
 	_ = cmd.MarkPersistentFlagDirname("data")
-	cmd.AddCommand(c.lsCommand(), c.statsCommand(), c.showCommand(), c.replayCommand(), c.editCommand(),
+	group(cmd, c.lsCommand(), c.statsCommand(), c.showCommand(), c.replayCommand(), c.editCommand(),
 		c.exportCommand(), c.pruneCommand())
 	return cmd
 }

@@ -29,21 +29,6 @@ func (c *dloCLI) filterFlags(cmd *cobra.Command, f *dlo.Filter) {
 	}
 }
 
-// outputFlag adds -o.
-func outputFlag(cmd *cobra.Command, into *string, first, second string) {
-	cmd.Flags().StringVarP(into, "output", "o", first, "how to print: "+first+" or "+second)
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{first, second}, cobra.ShellCompDirectiveNoFileComp))
-}
-
-func checkOutput(got string, known ...string) error {
-	for _, k := range known {
-		if got == k {
-			return nil
-		}
-	}
-	return &usageError{fmt.Errorf("--output must be %s, not %q", strings.Join(known, " or "), got)}
-}
-
 func printJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
@@ -64,9 +49,6 @@ func (c *dloCLI) lsCommand() *cobra.Command {
 		Args:              usageArgs(cobra.NoArgs),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkOutput(output, "table", "json"); err != nil {
-				return err
-			}
 			return c.with(cmd.Context(), func(ctx context.Context, office deadLetterOffice) error {
 				l, err := office.List(ctx, filter, page)
 				if err != nil {
@@ -83,7 +65,7 @@ func (c *dloCLI) lsCommand() *cobra.Command {
 	cmd.Flags().IntVar(&page.Limit, "limit", 50, "letters to show at most; 0: all")
 	cmd.Flags().IntVar(&page.Offset, "offset", 0, "letters to step over")
 	cmd.Flags().BoolVar(&page.OldestFirst, "oldest-first", false, "in order of acceptance")
-	outputFlag(cmd, &output, "table", "json")
+	addChoice(cmd, &output, "output", "o", "how to print", "table", "json")
 	return cmd
 }
 
@@ -141,9 +123,6 @@ func (c *dloCLI) statsCommand() *cobra.Command {
 		Args:              usageArgs(cobra.NoArgs),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkOutput(output, "table", "json"); err != nil {
-				return err
-			}
 			return c.with(cmd.Context(), func(ctx context.Context, office deadLetterOffice) error {
 				s, err := office.Stats(ctx, filter)
 				if err != nil {
@@ -157,7 +136,7 @@ func (c *dloCLI) statsCommand() *cobra.Command {
 		},
 	}
 	c.filterFlags(cmd, &filter)
-	outputFlag(cmd, &output, "table", "json")
+	addChoice(cmd, &output, "output", "o", "how to print", "table", "json")
 	return cmd
 }
 

@@ -30,18 +30,13 @@ otherwise untouched) or raw (the body exactly as it was received).`,
 		Args:              usageArgs(cobra.ExactArgs(1)),
 		ValidArgsFunction: c.completeIDs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkOutput(output, "text", "json", "payload", "raw"); err != nil {
-				return err
-			}
 			return c.with(cmd.Context(), func(ctx context.Context, office deadLetterOffice) error {
 				return c.show(ctx, office, cmd.OutOrStdout(), args[0], output, noPayload)
 			})
 		},
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "text", "what to print: text, json, payload or raw")
+	addChoice(cmd, &output, "output", "o", "what to print", "text", "json", "payload", "raw")
 	cmd.Flags().BoolVar(&noPayload, "no-payload", false, "diagnosis only")
-	_ = cmd.RegisterFlagCompletionFunc("output",
-		cobra.FixedCompletions([]string{"text", "json", "payload", "raw"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 

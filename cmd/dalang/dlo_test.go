@@ -379,7 +379,7 @@ func TestDLOMistakes(t *testing.T) {
 		{"replay --all --rate 0", "is not a rate"},
 		{"replay --all --cause parse", "all cannot be narrowed"},
 		{"ls --command fact", "there is no command"},
-		{"ls -o xml", "--output must be table or json"},
+		{"ls -o xml", "must be table or json"},
 		{"show", "wrong number of arguments: want dlo show ID"},
 		{"show abc", "too short"},
 		{"export", "wrong number of arguments: want dlo export FILE [ID...]"},

@@ -25,9 +25,19 @@ type jobCLI struct {
 	pause func(context.Context, time.Duration)
 }
 
+func newJobCLI() *jobCLI {
+	return &jobCLI{load: client.Load, getenv: os.Getenv, now: time.Now, pause: sleep}
+}
+
 // newJobCommand makes `dalang job`.
 func newJobCommand() *cobra.Command {
-	return (&jobCLI{load: client.Load, getenv: os.Getenv, now: time.Now, pause: sleep}).command()
+	return newJobCLI().command()
+}
+
+// addTo adds the flags that say which server is asked, and as whom.
+func (c *jobCLI) addTo(cmd *cobra.Command) {
+	c.remote.AddTo(cmd.PersistentFlags())
+	_ = cmd.RegisterFlagCompletionFunc("server", cobra.NoFileCompletions)
 }
 
 // sleep waits, or until ctx ends.
@@ -52,12 +62,9 @@ Asks the server that --server or DALANG_SERVER names, else the one of
 /etc/puppetlabs/client-tools/puppetdb.conf or the termini's puppetdb.conf, else
 ` + client.DefaultURL + `. Shows it the token of --token, of DALANG_TOKEN, or of
 ~/.puppetlabs/token, or a client certificate that may do everything.`,
-		Args: usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	c.remote.AddTo(cmd.PersistentFlags())
-	_ = cmd.RegisterFlagCompletionFunc("server", cobra.NoFileCompletions)
-	cmd.AddCommand(c.runCommand(), c.watchCommand(), c.listCommand(), c.showCommand(), c.nodesCommand(), c.eventsCommand(), c.stopCommand())
+	c.addTo(cmd)
+	group(cmd, c.runCommand(), c.watchCommand(), c.listCommand(), c.showCommand(), c.nodesCommand(), c.eventsCommand(), c.stopCommand())
 	return cmd
 }
 
@@ -111,12 +118,16 @@ func explained(err error) error {
 var jobName = regexp.MustCompile(`\A[0-9]+\z`)
 
 // oneJob wants the name of a job as the only argument.
-func oneJob(cmd *cobra.Command, args []string) error {
-	if len(args) != 1 {
-		return &usageError{hinted(cmd, fmt.Errorf("%s wants the number of a job", cmd.CommandPath()))}
-	}
-	if !jobName.MatchString(args[0]) {
-		return &usageError{hinted(cmd, fmt.Errorf("%q is not the number of a job", args[0]))}
+func oneJob(cmd *cobra.Command, args []string) error { return oneNumber(cmd, args, "a job", false) }
+
+// oneNumber wants the number of something as the only argument, or as the first
+// of more.
+func oneNumber(cmd *cobra.Command, args []string, what string, more bool) error {
+	switch {
+	case len(args) == 0 || len(args) > 1 && !more:
+		return &usageError{hinted(cmd, fmt.Errorf("%s wants the number of %s", cmd.CommandPath(), what))}
+	case !jobName.MatchString(args[0]):
+		return &usageError{hinted(cmd, fmt.Errorf("%q is not the number of %s", args[0], what))}
 	}
 	return nil
 }
@@ -126,24 +137,25 @@ func (c *jobCLI) completeJob(cmd *cobra.Command, args []string, _ string) ([]str
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	var names []string
-	ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Second)
-	defer cancel()
-	// Whatever goes wrong: there is nothing to propose then.
-	_ = c.with(ctx, func(ctx context.Context, a *jobAPI) error {
+	return c.offer(cmd, func(ctx context.Context, a *jobAPI) (names []string, err error) {
 		jobs, _, err := a.jobs(ctx, url.Values{"limit": {"30"}})
 		for _, j := range jobs {
 			names = append(names, fmt.Sprintf("%s\t%s in %s, %s", j.Name, j.State, orDash(j.Environment.Name), counted(j.NodeCount, "node")))
 		}
+		return names, err
+	})
+}
+
+// offer completes with what find finds, in its order; whatever goes wrong, there is
+// nothing to propose then.
+func (c *jobCLI) offer(cmd *cobra.Command, find func(context.Context, *jobAPI) ([]string, error)) (names []string, d cobra.ShellCompDirective) {
+	ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Second)
+	defer cancel()
+	_ = c.with(ctx, func(ctx context.Context, a *jobAPI) (err error) {
+		names, err = find(ctx, a)
 		return err
 	})
 	return names, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
-}
-
-// addOutput adds --output.
-func addOutput(cmd *cobra.Command, output *string) {
-	cmd.Flags().StringVarP(output, "output", "o", "text", "how to print: text or json")
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 func orDash(s string) string {

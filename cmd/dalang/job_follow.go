@@ -36,9 +36,6 @@ exit status is that of 'dalang job run'.`,
 		Args:              oneJob,
 		ValidArgsFunction: c.completeJob,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkOutput(output, "text", "json"); err != nil {
-				return err
-			}
 			return c.with(cmd.Context(), func(ctx context.Context, a *jobAPI) error {
 				if _, err := a.job(ctx, args[0]); err != nil { // later ones may pass
 					return err

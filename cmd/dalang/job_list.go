@@ -22,9 +22,6 @@ func (c *jobCLI) listCommand() *cobra.Command {
 		Long:    `List the latest jobs, newest first.`,
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkOutput(output, "text", "json"); err != nil {
-				return err
-			}
 			query := url.Values{}
 			if limit > 0 {
 				query.Set("limit", strconv.Itoa(limit))
@@ -97,9 +94,6 @@ func (c *jobCLI) showCommand() *cobra.Command {
 		Args:              oneJob,
 		ValidArgsFunction: c.completeJob,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkOutput(output, "text", "json"); err != nil {
-				return err
-			}
 			return c.with(cmd.Context(), func(ctx context.Context, a *jobAPI) error {
 				if output == "json" {
 					return a.raw(ctx, "/jobs/"+args[0], nil, cmd.OutOrStdout())
@@ -168,9 +162,6 @@ func (c *jobCLI) nodesCommand() *cobra.Command {
 		Args:              oneJob,
 		ValidArgsFunction: c.completeJob,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkOutput(output, "text", "json"); err != nil {
-				return err
-			}
 			query := url.Values{}
 			if state != "" {
 				query.Set("state", state)
@@ -209,9 +200,6 @@ func (c *jobCLI) eventsCommand() *cobra.Command {
 		Args:              oneJob,
 		ValidArgsFunction: c.completeJob,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkOutput(output, "text", "json"); err != nil {
-				return err
-			}
 			return c.with(cmd.Context(), func(ctx context.Context, a *jobAPI) error {
 				if output == "json" {
 					return a.raw(ctx, "/jobs/"+args[0]+"/events", nil, cmd.OutOrStdout())

@@ -131,9 +131,6 @@ func (o deployFlag) value(cmd *cobra.Command) (any, error) {
 
 func (r *jobRun) run(cmd *cobra.Command) error {
 	body, err := r.body(cmd)
-	if err == nil {
-		err = checkOutput(r.output, "text", "json")
-	}
 	if err != nil {
 		return err
 	}

@@ -278,12 +278,12 @@ func TestJobMistakes(t *testing.T) {
 		"run -e a x":                "x",
 		"run -e a --timeout 10ms":   "at least 1s",
 		"run -e a --userdata []":    "JSON object",
-		"run -e a -o xml":           "--output must be text or json",
+		"run -e a -o xml":           "must be text or json",
 		"show":                      "wants the number of a job",
 		"show x":                    `"x" is not the number of a job`,
 		"show 1 2":                  "wants the number of a job",
 		"stop -1":                   "unknown shorthand",
-		"watch 7 -o xml":            "--output must be",
+		"watch 7 -o xml":            "must be text or json",
 	} {
 		f := &fakeJob{}
 		_, err := runJob(t, f, strings.Fields(flags)...)

@@ -5,14 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"dalang/cmd/internal/client"
 	"dalang/orchestrator/content"
 	"dalang/orchestrator/task"
 )
@@ -22,7 +19,7 @@ type planCLI struct{ *jobCLI }
 
 // newPlanCommand makes `dalang plan`.
 func newPlanCommand() *cobra.Command {
-	return (&planCLI{&jobCLI{load: client.Load, getenv: os.Getenv, now: time.Now, pause: sleep}}).command()
+	return (&planCLI{newJobCLI()}).command()
 }
 
 func (c *planCLI) command() *cobra.Command {
@@ -33,12 +30,9 @@ func (c *planCLI) command() *cobra.Command {
 step, and look at what plans there are and what became of those that ran.
 
 Which server is asked, and with which token, is as with 'dalang job'.`,
-		Args: usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	c.remote.AddTo(cmd.PersistentFlags())
-	_ = cmd.RegisterFlagCompletionFunc("server", cobra.NoFileCompletions)
-	cmd.AddCommand(c.runCommand(), c.listCommand(), c.showCommand(), c.jobsCommand(), c.watchCommand(), c.stopCommand())
+	c.addTo(cmd)
+	group(cmd, c.runCommand(), c.listCommand(), c.showCommand(), c.jobsCommand(), c.watchCommand(), c.stopCommand())
 	return cmd
 }
 
@@ -149,9 +143,6 @@ func (c *planCLI) listCommand() *cobra.Command {
 		Long:    `List the plans of an environment, and which of them you may run.`,
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkOutput(output, "text", "json"); err != nil {
-				return err
-			}
 			return c.with(cmd.Context(), func(ctx context.Context, a *jobAPI) error {
 				w := cmd.OutOrStdout()
 				if output == "json" {
@@ -197,9 +188,6 @@ a plan that was run: its parameters, the jobs that it made, and its result.`,
 		},
 		ValidArgsFunction: c.complete,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkOutput(output, "text", "json"); err != nil {
-				return err
-			}
 			return c.with(cmd.Context(), func(ctx context.Context, a *jobAPI) error {
 				return c.show(ctx, cmd, a, args[0], environment, output == "json")
 			})
@@ -279,9 +267,6 @@ func (c *planCLI) jobsCommand() *cobra.Command {
 		Long:  `List the plans that were run last, newest first.`,
 		Args:  usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkOutput(output, "text", "json"); err != nil {
-				return err
-			}
 			query := url.Values{}
 			if limit > 0 {
 				query.Set("limit", strconv.Itoa(limit))

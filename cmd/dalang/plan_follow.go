@@ -87,9 +87,6 @@ func (c *planCLI) watchCommand() *cobra.Command {
 		Long:  `Follow a plan to its end, as 'dalang plan run' does, from the plan's beginning. The exit status is that of 'dalang plan run'.`,
 		Args:  onePlanJob,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkOutput(output, "text", "json"); err != nil {
-				return err
-			}
 			return c.with(cmd.Context(), func(ctx context.Context, a *jobAPI) error {
 				if _, err := a.planJob(ctx, args[0]); err != nil { // later ones may pass
 					return err

@@ -72,9 +72,6 @@ func (c *planCLI) runCommand() *cobra.Command {
 }
 
 func (r *planRun) run(cmd *cobra.Command, args []string) error {
-	if err := checkOutput(r.output, "text", "json"); err != nil {
-		return err
-	}
 	body, params, err := r.body(cmd, args[0])
 	if err != nil {
 		return err

@@ -35,11 +35,9 @@ object_type:action:instance, and * stands for all:
   *:*:*                     everything
 
 ` + whereHelp,
-		Args: usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	c.addTo(cmd)
-	cmd.AddCommand(c.listCommand(), c.createCommand(), c.changeCommand(), c.deleteCommand())
+	group(cmd, c.listCommand(), c.createCommand(), c.changeCommand(), c.deleteCommand())
 	return cmd
 }
 
@@ -50,9 +48,6 @@ func (c *roleCLI) listCommand() *cobra.Command {
 		Short: "List roles, their users and permissions",
 		Args:  usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkOutput(output, "text", "json"); err != nil {
-				return err
-			}
 			return c.with(cmd.Context(), func(ctx context.Context, a *accessAPI) error {
 				if output == "json" {
 					return a.raw(ctx, "/v1/roles", nil, cmd.OutOrStdout())
@@ -144,6 +139,21 @@ func completePermissions(*cobra.Command, []string, string) ([]string, cobra.Shel
 		cobra.ShellCompDirectiveNoFileComp
 }
 
+// onRole does something to a role, and says so.
+func (c *roleCLI) onRole(cmd *cobra.Command, name, done string, do func(context.Context, *accessAPI, *roleInfo) error) error {
+	return c.with(cmd.Context(), func(ctx context.Context, a *accessAPI) error {
+		r, err := a.role(ctx, name)
+		if err != nil {
+			return err
+		}
+		if err := do(ctx, a, r); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "Role %s %s.\n", oneLine(r.Name), done)
+		return err
+	})
+}
+
 // roleEdit is what the flags of `dalang role change` say.
 type roleEdit struct {
 	name, description string
@@ -158,19 +168,11 @@ func (c *roleCLI) changeCommand() *cobra.Command {
 		Args:              usageArgs(cobra.ExactArgs(1)),
 		ValidArgsFunction: c.completeRoles,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.with(cmd.Context(), func(ctx context.Context, a *accessAPI) error {
-				r, err := a.role(ctx, args[0])
-				if err != nil {
-					return err
-				}
+			return c.onRole(cmd, args[0], "was changed", func(ctx context.Context, a *accessAPI, r *roleInfo) error {
 				if err := e.apply(r, cmd.Flags().Changed); err != nil {
 					return err
 				}
-				if err := a.send(ctx, http.MethodPut, fmt.Sprintf("/v1/roles/%d", r.ID), r, nil); err != nil {
-					return err
-				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Role %s was changed.\n", oneLine(r.Name))
-				return err
+				return a.send(ctx, http.MethodPut, r.path(), r, nil)
 			})
 		},
 	}
@@ -224,16 +226,8 @@ func (c *roleCLI) deleteCommand() *cobra.Command {
 		Args:              usageArgs(cobra.ExactArgs(1)),
 		ValidArgsFunction: c.completeRoles,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.with(cmd.Context(), func(ctx context.Context, a *accessAPI) error {
-				r, err := a.role(ctx, args[0])
-				if err != nil {
-					return err
-				}
-				if err := a.remove(ctx, fmt.Sprintf("/v1/roles/%d", r.ID)); err != nil {
-					return err
-				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Role %s was deleted.\n", oneLine(r.Name))
-				return err
+			return c.onRole(cmd, args[0], "was deleted", func(ctx context.Context, a *accessAPI, r *roleInfo) error {
+				return a.remove(ctx, r.path())
 			})
 		},
 	}

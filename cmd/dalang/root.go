@@ -13,6 +13,13 @@ type usageError struct{ error }
 
 func (e *usageError) Unwrap() error { return e.error }
 
+// group makes a command of those below it: alone it prints its help.
+func group(cmd *cobra.Command, below ...*cobra.Command) {
+	cmd.Args = usageArgs(cobra.NoArgs)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	cmd.AddCommand(below...)
+}
+
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "dalang",
@@ -33,26 +40,11 @@ answers queries.`,
 	root.SetVersionTemplate("dalang {{.Version}}\n")
 	root.AddCommand(newServeCommand(), newAgentCommand(), newConfigCommand(), newVersionCommand(), newDLOCommand(), newJobCommand(), newPlanCommand(), newScheduleCommand(), newQueryCommand(),
 		newTaskCommand(), newTargetCommand(), newConnectionCommand(), newTokenCommand(), newUserCommand(), newRoleCommand())
-	refuseGroups(root)
 	completeCompletion(root)
 	for _, cmd := range append(root.Commands(), root) {
 		cmd.SuggestionsMinimumDistance = 2
 	}
 	return root
-}
-
-// refuseGroups makes flags that exclude each other a usageError, in every
-// command below cmd.
-func refuseGroups(cmd *cobra.Command) {
-	for _, below := range cmd.Commands() {
-		below.PreRunE = func(cmd *cobra.Command, _ []string) error {
-			if err := cmd.ValidateFlagGroups(); err != nil {
-				return &usageError{hinted(cmd, err)}
-			}
-			return nil
-		}
-		refuseGroups(below)
-	}
 }
 
 var (

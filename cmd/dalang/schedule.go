@@ -4,13 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"os"
 	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
-
-	"dalang/cmd/internal/client"
 )
 
 // scheduleCLI is what the subcommands of `dalang schedule` share.
@@ -18,7 +14,7 @@ type scheduleCLI struct{ *jobCLI }
 
 // newScheduleCommand makes `dalang schedule`.
 func newScheduleCommand() *cobra.Command {
-	return (&scheduleCLI{&jobCLI{load: client.Load, getenv: os.Getenv, now: time.Now, pause: sleep}}).command()
+	return (&scheduleCLI{newJobCLI()}).command()
 }
 
 func (c *scheduleCLI) command() *cobra.Command {
@@ -29,26 +25,15 @@ func (c *scheduleCLI) command() *cobra.Command {
 server does. Each runs as who made it, with what that user may do when it starts.
 
 Asks the same server, with the same token, as 'dalang job'.`,
-		Args: usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	c.remote.AddTo(cmd.PersistentFlags())
-	_ = cmd.RegisterFlagCompletionFunc("server", cobra.NoFileCompletions)
-	cmd.AddCommand(c.createCommand(), c.listCommand(), c.showCommand(), c.editCommand(), c.disableCommand(), c.deleteCommand())
+	c.addTo(cmd)
+	group(cmd, c.createCommand(), c.listCommand(), c.showCommand(), c.editCommand(), c.disableCommand(), c.deleteCommand())
 	return cmd
 }
 
 // oneSchedule wants the number of a scheduled job as the first argument.
 func oneSchedule(more bool) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		switch {
-		case len(args) == 0 || len(args) > 1 && !more:
-			return &usageError{hinted(cmd, fmt.Errorf("%s wants the number of a scheduled job", cmd.CommandPath()))}
-		case !jobName.MatchString(args[0]):
-			return &usageError{hinted(cmd, fmt.Errorf("%q is not the number of a scheduled job", args[0]))}
-		}
-		return nil
-	}
+	return func(cmd *cobra.Command, args []string) error { return oneNumber(cmd, args, "a scheduled job", more) }
 }
 
 // completeSchedule completes the numbers of scheduled jobs.
@@ -56,20 +41,15 @@ func (c *scheduleCLI) completeSchedule(cmd *cobra.Command, args []string, _ stri
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	var names []string
-	ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Second)
-	defer cancel()
-	// Whatever goes wrong: there is nothing to propose then.
-	_ = c.with(ctx, func(ctx context.Context, a *jobAPI) error {
+	return c.offer(cmd, func(ctx context.Context, a *jobAPI) (names []string, err error) {
 		list, _, err := a.scheduled(ctx, url.Values{"limit": {"100"}})
 		for i := range list {
 			if s := &list[i]; s.Enabled {
 				names = append(names, fmt.Sprintf("%s\t%s, %s", s.Name, s.what(), s.every()))
 			}
 		}
-		return err
+		return names, err
 	})
-	return names, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
 }
 
 func (c *scheduleCLI) createCommand() *cobra.Command {
@@ -147,9 +127,6 @@ func (c *scheduleCLI) listCommand() *cobra.Command {
 		Long:    `List the scheduled jobs that will run, or have run and were not disabled, the next ones first.`,
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkOutput(output, "text", "json"); err != nil {
-				return err
-			}
 			query := url.Values{}
 			for key, value := range map[string]string{"order_by": order, "type": kind} {
 				if value != "" {
@@ -186,9 +163,6 @@ func (c *scheduleCLI) showCommand() *cobra.Command {
 		Args:              oneSchedule(false),
 		ValidArgsFunction: c.completeSchedule,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkOutput(output, "text", "json"); err != nil {
-				return err
-			}
 			return c.with(cmd.Context(), func(ctx context.Context, a *jobAPI) error {
 				if output == "json" {
 					return a.raw(ctx, schedulesPath+"/"+args[0], nil, cmd.OutOrStdout())

@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,7 +16,7 @@ type targetCLI struct{ *jobCLI }
 
 // newTargetCommand makes `dalang target`.
 func newTargetCommand() *cobra.Command {
-	return (&targetCLI{&jobCLI{load: client.Load, getenv: os.Getenv, now: time.Now, pause: sleep}}).command()
+	return (&targetCLI{newJobCLI()}).command()
 }
 
 func (c *targetCLI) command() *cobra.Command {
@@ -34,12 +32,9 @@ tasks:run_with_constraints:NUMBER of a role:
       --permission tasks:run_with_constraints:1
 
 Which server is asked, and with which token, is as with 'dalang job'.`,
-		Args: usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	c.remote.AddTo(cmd.PersistentFlags())
-	_ = cmd.RegisterFlagCompletionFunc("server", cobra.NoFileCompletions)
-	cmd.AddCommand(c.createCommand(), c.listCommand(), c.deleteCommand())
+	c.addTo(cmd)
+	group(cmd, c.createCommand(), c.listCommand(), c.deleteCommand())
 	return cmd
 }
 
@@ -119,9 +114,6 @@ func (c *targetCLI) listCommand() *cobra.Command {
 		Short:   "List all task-targets",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkOutput(output, "text", "json"); err != nil {
-				return err
-			}
 			return c.with(cmd.Context(), func(ctx context.Context, a *jobAPI) error {
 				const path = "/scopes/task_targets"
 				if output == "json" {

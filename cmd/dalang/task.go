@@ -5,13 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"dalang/cmd/internal/client"
 	"dalang/orchestrator/task"
 )
 
@@ -20,7 +18,7 @@ type taskCLI struct{ *jobCLI }
 
 // newTaskCommand makes `dalang task`.
 func newTaskCommand() *cobra.Command {
-	return (&taskCLI{&jobCLI{load: client.Load, getenv: os.Getenv, now: time.Now, pause: sleep}}).command()
+	return (&taskCLI{newJobCLI()}).command()
 }
 
 func (c *taskCLI) command() *cobra.Command {
@@ -31,12 +29,9 @@ func (c *taskCLI) command() *cobra.Command {
 became of them.
 
 Which server is asked, and with which token, is as with 'dalang job'.`,
-		Args: usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	c.remote.AddTo(cmd.PersistentFlags())
-	_ = cmd.RegisterFlagCompletionFunc("server", cobra.NoFileCompletions)
-	cmd.AddCommand(c.runCommand(), c.listCommand(), c.showCommand())
+	c.addTo(cmd)
+	group(cmd, c.runCommand(), c.listCommand(), c.showCommand())
 	return cmd
 }
 
@@ -159,9 +154,6 @@ func (c *taskCLI) listCommand() *cobra.Command {
 		Long:    `List the tasks of an environment, and which of them you may run.`,
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkOutput(output, "text", "json"); err != nil {
-				return err
-			}
 			return c.with(cmd.Context(), func(ctx context.Context, a *jobAPI) error {
 				if output == "json" {
 					return a.raw(ctx, "/tasks", inEnvironment(environment), cmd.OutOrStdout())
@@ -202,9 +194,6 @@ func (c *taskCLI) showCommand() *cobra.Command {
 		},
 		ValidArgsFunction: c.complete(false),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkOutput(output, "text", "json"); err != nil {
-				return err
-			}
 			return c.with(cmd.Context(), func(ctx context.Context, a *jobAPI) error {
 				if output == "json" {
 					return a.raw(ctx, taskPath(args[0]), inEnvironment(environment), cmd.OutOrStdout())

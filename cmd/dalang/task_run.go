@@ -82,9 +82,6 @@ func (c *taskCLI) runCommand() *cobra.Command {
 }
 
 func (r *taskRun) run(cmd *cobra.Command, args []string) error {
-	if err := checkOutput(r.output, "text", "json"); err != nil {
-		return err
-	}
 	body, err := r.body(cmd, args[0])
 	if err != nil {
 		return err

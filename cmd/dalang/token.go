@@ -32,11 +32,9 @@ may whom it was made for. A token is shown once, when it is made; a server knows
 only its hash.
 
 ` + whereHelp,
-		Args: usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	c.addTo(cmd)
-	cmd.AddCommand(c.createCommand(), c.loginCommand(), c.listCommand(), c.revokeCommand())
+	group(cmd, c.createCommand(), c.loginCommand(), c.listCommand(), c.revokeCommand())
 	return cmd
 }
 
@@ -158,9 +156,6 @@ func (c *tokenCLI) listCommand() *cobra.Command {
 		Short: "List tokens: one's own, or as administrator those of others",
 		Args:  usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkOutput(output, "text", "json"); err != nil {
-				return err
-			}
 			return c.with(cmd.Context(), func(ctx context.Context, a *accessAPI) error {
 				query, err := a.tokenQuery(ctx, login, all)
 				if err != nil {

@@ -26,11 +26,9 @@ func (c *userCLI) command() *cobra.Command {
 themselves. A new database has the user admin, without a password.
 
 ` + whereHelp,
-		Args: usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	c.addTo(cmd)
-	cmd.AddCommand(c.listCommand(), c.createCommand(), c.changeCommand(), c.passwordCommand(), c.deleteCommand())
+	group(cmd, c.listCommand(), c.createCommand(), c.changeCommand(), c.passwordCommand(), c.deleteCommand())
 	return cmd
 }
 
@@ -41,9 +39,6 @@ func (c *userCLI) listCommand() *cobra.Command {
 		Short: "List users and their roles",
 		Args:  usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkOutput(output, "text", "json"); err != nil {
-				return err
-			}
 			return c.with(cmd.Context(), func(ctx context.Context, a *accessAPI) error {
 				if output == "json" {
 					return a.raw(ctx, "/v1/users", nil, cmd.OutOrStdout())
@@ -127,6 +122,21 @@ func (c *userCLI) createCommand() *cobra.Command {
 	return cmd
 }
 
+// onUser does something to a user, and says so.
+func (c *userCLI) onUser(cmd *cobra.Command, login, done string, do func(context.Context, *accessAPI, *userInfo) error) error {
+	return c.with(cmd.Context(), func(ctx context.Context, a *accessAPI) error {
+		u, err := a.user(ctx, login)
+		if err != nil {
+			return err
+		}
+		if err := do(ctx, a, u); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "User %s %s.\n", oneLine(u.Login), done)
+		return err
+	})
+}
+
 // userEdit is what the flags of `dalang user change` say.
 type userEdit struct {
 	login, email, name string
@@ -144,20 +154,12 @@ func (c *userCLI) changeCommand() *cobra.Command {
 		Args:              usageArgs(cobra.ExactArgs(1)),
 		ValidArgsFunction: c.completeLogins,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.with(cmd.Context(), func(ctx context.Context, a *accessAPI) error {
-				u, err := a.user(ctx, args[0])
-				if err != nil {
-					return err
-				}
+			return c.onUser(cmd, args[0], "was changed", func(ctx context.Context, a *accessAPI, u *userInfo) error {
 				body, err := e.body(ctx, a, u, cmd.Flags().Changed)
 				if err != nil {
 					return err
 				}
-				if err := a.send(ctx, http.MethodPut, "/v1/users/"+u.ID, body, nil); err != nil {
-					return err
-				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "User %s was changed.\n", u.Login)
-				return err
+				return a.send(ctx, http.MethodPut, u.path(), body, nil)
 			})
 		},
 	}
@@ -226,16 +228,8 @@ where that is no terminal. Tokens of the user stay good.`,
 				}
 				did = "has a new password"
 			}
-			return c.with(cmd.Context(), func(ctx context.Context, a *accessAPI) error {
-				u, err := a.user(ctx, args[0])
-				if err != nil {
-					return err
-				}
-				if err := a.send(ctx, http.MethodPut, "/v1/users/"+u.ID, map[string]string{"password": text}, nil); err != nil {
-					return err
-				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "User %s %s.\n", u.Login, did)
-				return err
+			return c.onUser(cmd, args[0], did, func(ctx context.Context, a *accessAPI, u *userInfo) error {
+				return a.send(ctx, http.MethodPut, u.path(), map[string]string{"password": text}, nil)
 			})
 		},
 	}
@@ -250,16 +244,8 @@ func (c *userCLI) deleteCommand() *cobra.Command {
 		Args:              usageArgs(cobra.ExactArgs(1)),
 		ValidArgsFunction: c.completeLogins,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.with(cmd.Context(), func(ctx context.Context, a *accessAPI) error {
-				u, err := a.user(ctx, args[0])
-				if err != nil {
-					return err
-				}
-				if err := a.remove(ctx, "/v1/users/"+u.ID); err != nil {
-					return err
-				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "User %s was deleted.\n", u.Login)
-				return err
+			return c.onUser(cmd, args[0], "was deleted", func(ctx context.Context, a *accessAPI, u *userInfo) error {
+				return a.remove(ctx, u.path())
 			})
 		},
 	}

@@ -28,24 +28,35 @@ func (a *API) listEvents(w http.ResponseWriter, r *http.Request, _ Subject) erro
 	if err != nil {
 		return err
 	}
-	p := paramsOf(r)
-	start := p.integer("start", math.MinInt64, 1)
-	if p.err != nil {
-		return p.err
+	start, err := startIn(r)
+	if err != nil {
+		return err
 	}
 	events, err := a.cfg.Jobs.JobEvents(r.Context(), id, start, 0)
 	if err != nil {
 		return err
 	}
-	items, next := make([]eventDoc, len(events)), start
+	items := make([]eventDoc, len(events))
 	for i := range events {
 		items[i] = newEventDoc(&events[i])
-		next = max(next, events[i].ID+1)
+		start = max(start, events[i].ID+1)
 	}
+	return writeEvents(w, a.nextEvents(r, id, start), items)
+}
+
+// writeEvents answers with events and where they go on.
+func writeEvents(w http.ResponseWriter, next nextEvents, items []eventDoc) error {
 	return WriteJSON(w, http.StatusOK, struct {
 		Next  nextEvents `json:"next-events"`
 		Items []eventDoc `json:"items"`
-	}{a.nextEvents(r, id, next), items})
+	}{next, items})
+}
+
+// startIn reads the parameter start: the first event that is asked for.
+func startIn(r *http.Request) (int64, error) {
+	p := paramsOf(r)
+	start := p.integer("start", math.MinInt64, 1)
+	return start, p.err
 }
 
 // reportItem is one node with its events.

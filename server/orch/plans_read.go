@@ -2,7 +2,6 @@ package orch
 
 import (
 	"encoding/json"
-	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -207,24 +206,20 @@ func (a *API) listPlanEvents(w http.ResponseWriter, r *http.Request, _ Subject) 
 	if err != nil {
 		return err
 	}
-	p := paramsOf(r)
-	start := p.integer("start", math.MinInt64, 1)
-	if p.err != nil {
-		return p.err
+	start, err := startIn(r)
+	if err != nil {
+		return err
 	}
 	events, err := a.cfg.PlanJobs.PlanEvents(r.Context(), id, start, 0)
 	if err != nil {
 		return err
 	}
-	items, next := make([]eventDoc, len(events)), start
+	items := make([]eventDoc, len(events))
 	for i := range events {
 		items[i] = newPlanEventDoc(&events[i])
-		next = max(next, events[i].ID+1)
+		start = max(start, events[i].ID+1)
 	}
-	return WriteJSON(w, http.StatusOK, struct {
-		Next  nextEvents `json:"next-events"`
-		Items []eventDoc `json:"items"`
-	}{nextEvents{a.url(r, "/plan_jobs/%d/events?start=%d", id, next), decimal(next)}, items})
+	return writeEvents(w, nextEvents{a.url(r, "/plan_jobs/%d/events?start=%d", id, start), decimal(start)}, items)
 }
 
 // getPlanEvent answers GET /plan_jobs/:plan-job-id/event/:event-id.
