@@ -1,7 +1,7 @@
 package main
 
 import (
-	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -32,7 +32,7 @@ func addOutput(cmd *cobra.Command, into *string) {
 func (c choice) Set(word string) error {
 	i := slices.IndexFunc(c.words, func(known string) bool { return strings.EqualFold(known, word) })
 	if i < 0 {
-		return errors.New("must be " + either(c.words))
+		return fmt.Errorf("must be %s, not %q", either(c.words), fit(word, 80))
 	}
 	*c.into = c.words[i]
 	return nil

@@ -71,6 +71,7 @@ func (c *jobCLI) runCommand() *cobra.Command {
 		o.add(cmd)
 	}
 	addOutput(cmd, &r.output)
+	allowEmpty(cmd, "description")
 	cmd.MarkFlagsMutuallyExclusive("nodes", "query", "group", "application")
 	cmd.MarkFlagsMutuallyExclusive("noop", "no-noop")
 	_ = cmd.RegisterFlagCompletionFunc("ordering", cobra.FixedCompletions([]string{"manifest", "title-hash", "random"}, cobra.ShellCompDirectiveNoFileComp))
@@ -135,7 +136,7 @@ func (r *jobRun) run(cmd *cobra.Command) error {
 		return err
 	}
 	return r.with(cmd.Context(), func(ctx context.Context, a *jobAPI) error {
-		if r.group != "" {
+		if cmd.Flags().Changed("group") {
 			id, err := a.group(ctx, r.group)
 			if err != nil {
 				return err
@@ -158,14 +159,16 @@ func (r *jobRun) run(cmd *cobra.Command) error {
 func (r *jobRun) body(cmd *cobra.Command) (map[string]any, error) {
 	body := map[string]any{"environment": r.environment}
 	scope := map[string]any{}
-	switch {
-	case len(r.nodes) > 0:
+	// What was given counts, not what is in it: a scope that is lost here is the
+	// whole environment.
+	switch given := cmd.Flags().Changed; {
+	case given("nodes"):
 		scope["nodes"] = r.nodes
-	case r.query != "":
+	case given("query"):
 		scope["query"] = queryValue(r.query)
-	case r.application != "":
+	case given("application"):
 		scope["application"] = r.application
-	case r.group == "" && r.environment == "":
+	case !given("group") && r.environment == "":
 		return nil, &usageError{hinted(cmd, fmt.Errorf("which nodes? Name them with --nodes, --query, --group, --application or --environment"))}
 	}
 	if len(scope) > 0 {

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
 
 	"dalang/cmd/internal/client"
@@ -150,6 +151,7 @@ func runJob(t *testing.T, f *fakeJob, args ...string) (string, error) {
 	cmd.SetErr(io.Discard)
 	cmd.SetArgs(args)
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	cmd.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return checkFlags(cmd) } // as the root has it
 	err := cmd.ExecuteContext(t.Context())
 	return out.String(), err
 }
@@ -273,8 +275,8 @@ func TestJobRunBodies(t *testing.T) {
 func TestJobMistakes(t *testing.T) {
 	for flags, want := range map[string]string{
 		"run":                       "which nodes?",
-		"run --nodes a --query b":   "none of the others can be",
-		"run -e a --noop --no-noop": "none of the others can be",
+		"run --nodes a --query b":   "only one of these can be given: --nodes, --query",
+		"run -e a --noop --no-noop": "only one of these can be given",
 		"run -e a x":                "x",
 		"run -e a --timeout 10ms":   "at least 1s",
 		"run -e a --userdata []":    "JSON object",

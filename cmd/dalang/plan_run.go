@@ -67,6 +67,7 @@ func (c *planCLI) runCommand() *cobra.Command {
 	f.BoolVar(&r.detach, "detach", false, "start the plan, print its number, and do not follow it")
 	addEnvironment(cmd, &r.environment)
 	addOutput(cmd, &r.output)
+	allowEmpty(cmd, "description")
 	cmd.MarkFlagsMutuallyExclusive("nodes", "query", "group")
 	return cmd
 }

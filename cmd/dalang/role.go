@@ -129,6 +129,7 @@ func (c *roleCLI) createCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&description, "description", "", "what it is for")
 	cmd.Flags().StringArrayVar(&permissions, "permission", nil, "`permission` such as puppet_agent:run:*; repeatable")
+	allowEmpty(cmd, "description")
 	_ = cmd.RegisterFlagCompletionFunc("permission", completePermissions)
 	return cmd
 }
@@ -181,6 +182,7 @@ func (c *roleCLI) changeCommand() *cobra.Command {
 	f.StringVar(&e.description, "description", "", "what it is for")
 	f.StringArrayVar(&e.add, "add-permission", nil, "`permission` that it is to give; repeatable")
 	f.StringArrayVar(&e.remove, "remove-permission", nil, "`permission` that it gives no more; repeatable")
+	allowEmpty(cmd, "description")
 	_ = cmd.RegisterFlagCompletionFunc("add-permission", completePermissions)
 	return cmd
 }

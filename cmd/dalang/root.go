@@ -26,7 +26,11 @@ func newRootCommand() *cobra.Command {
 		Short: "Dalang takes the place of PuppetDB",
 		Long: `Dalang takes the place of PuppetDB in one program: it accepts the commands of
 Puppet Servers, keeps them in a durable queue, brings them into a database, and
-answers queries.`,
+answers queries.
+
+A flag with an empty value is a mistake, not one that was left out: a shell's
+variable that is not set must not have a command do more than was meant. Only
+texts such as --description may be empty.`,
 		Version:       buildInfo().Version,
 		SilenceErrors: true, // main prints them
 		SilenceUsage:  true,
@@ -34,9 +38,9 @@ answers queries.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &usageError{hinted(cmd, err)}
+		return &usageError{hinted(cmd, flagError(err))}
 	})
-	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return checkFlagGroups(cmd) }
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return checkFlags(cmd) }
 	root.SetVersionTemplate("dalang {{.Version}}\n")
 	root.AddCommand(newServeCommand(), newAgentCommand(), newConfigCommand(), newVersionCommand(), newDLOCommand(), newJobCommand(), newPlanCommand(), newScheduleCommand(), newQueryCommand(),
 		newTaskCommand(), newTargetCommand(), newConnectionCommand(), newTokenCommand(), newUserCommand(), newRoleCommand())

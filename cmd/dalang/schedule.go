@@ -215,6 +215,7 @@ on running as who made it.`,
 		},
 	}
 	o.addTo(cmd)
+	allowEmpty(cmd, "environment") // back to each node's own
 	cmd.Flags().BoolVar(&o.once, "once", false, "do not run again and again any more")
 	cmd.MarkFlagsMutuallyExclusive("every", "once")
 	return cmd

@@ -50,6 +50,7 @@ func (o *scheduleOrder) addTo(cmd *cobra.Command) {
 	for _, d := range deployFlags() {
 		d.add(cmd)
 	}
+	allowEmpty(cmd, "description")
 	cmd.MarkFlagsMutuallyExclusive("at", "in")
 	cmd.MarkFlagsMutuallyExclusive("nodes", "query", "group", "application", "whole-environment")
 	cmd.MarkFlagsMutuallyExclusive("noop", "no-noop")

@@ -45,6 +45,7 @@ func addSettings(cmd *cobra.Command) *settings {
 	}
 	for name := range config.Flags() {
 		flags.String(name, "", usage[name])
+		allowEmpty(cmd, name) // it empties the setting of a file
 	}
 	complete := func(flag string, f cobra.CompletionFunc) {
 		if err := cmd.RegisterFlagCompletionFunc(flag, f); err != nil {

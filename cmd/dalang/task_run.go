@@ -75,6 +75,7 @@ func (c *taskCLI) runCommand() *cobra.Command {
 	f.BoolVar(&r.detach, "detach", false, "start the job, print its number, and do not follow it: --watch=false")
 	addEnvironment(cmd, &r.environment)
 	addOutput(cmd, &r.output)
+	allowEmpty(cmd, "description")
 	cmd.MarkFlagsMutuallyExclusive("nodes", "query", "group")
 	cmd.MarkFlagsOneRequired("nodes", "query", "group")
 	cmd.MarkFlagsMutuallyExclusive("watch", "detach")
@@ -87,7 +88,7 @@ func (r *taskRun) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	return r.with(cmd.Context(), func(ctx context.Context, a *jobAPI) error {
-		if r.group != "" {
+		if cmd.Flags().Changed("group") {
 			id, err := a.group(ctx, r.group)
 			if err != nil {
 				return err
@@ -123,10 +124,10 @@ func (r *taskRun) body(cmd *cobra.Command, name string) (map[string]any, error) 
 		return nil, err
 	}
 	body["params"] = params
-	switch {
-	case len(r.nodes) > 0:
+	switch given := cmd.Flags().Changed; {
+	case given("nodes"):
 		body["scope"] = map[string]any{"nodes": r.nodes}
-	case r.query != "":
+	case given("query"):
 		body["scope"] = map[string]any{"query": queryValue(r.query)}
 	}
 	if r.targets != "" {

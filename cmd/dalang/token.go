@@ -54,6 +54,7 @@ func (w *wanted) addTo(cmd *cobra.Command, save *bool) {
 	f.StringVar(&w.Label, "label", "", "`name` to revoke it by")
 	f.StringVar(&w.Description, "description", "", "what it is for")
 	f.BoolVar(save, "save", false, "write it to ~/.puppetlabs/token, where the other commands look for it, instead of printing it")
+	allowEmpty(cmd, "description")
 	_ = cmd.RegisterFlagCompletionFunc("lifetime", cobra.FixedCompletions([]string{"1h", "8h", "30d", "1y"}, cobra.ShellCompDirectiveNoFileComp))
 }
 

@@ -118,6 +118,7 @@ func (c *userCLI) createCommand() *cobra.Command {
 	cmd.Flags().StringVar(&name, "name", "", "the user's `name`, for people")
 	cmd.Flags().StringArrayVar(&roles, "role", nil, "`name` or id of a role; repeatable")
 	cmd.Flags().BoolVar(&password, "password", false, "ask for a password, or read it from standard input where that is no terminal; without, none lets in")
+	allowEmpty(cmd, "email", "name")
 	_ = cmd.RegisterFlagCompletionFunc("role", c.completeRoles)
 	return cmd
 }
@@ -171,6 +172,7 @@ func (c *userCLI) changeCommand() *cobra.Command {
 	f.StringArrayVar(&e.remove, "remove-role", nil, "`name` or id of a role that the user loses; repeatable")
 	f.BoolVar(&e.revoke, "revoke", false, "let the user in no more")
 	f.BoolVar(&e.reinstate, "reinstate", false, "let a revoked user in again; tokens do not come back")
+	allowEmpty(cmd, "email", "name")
 	cmd.MarkFlagsMutuallyExclusive("revoke", "reinstate")
 	_ = cmd.RegisterFlagCompletionFunc("add-role", c.completeRoles)
 	_ = cmd.RegisterFlagCompletionFunc("remove-role", c.completeRoles)
