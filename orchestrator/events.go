@@ -127,12 +127,15 @@ func (e *Engine) confirmed(t *turn, r *run) {
 	e.unqueue(r)
 	e.leaveAway(r)
 	r.phase, r.handed, r.ask = sent, true, false
+	e.take(r, e.slotsOf(r)) // it runs, whether there was a slot or not
+	begins := r.state == job.Ready
+	if begins {
+		r.started = t.at
+	}
 	if end := r.end(); !r.deadline.Equal(end) {
 		e.expect(r, end)
 	}
-	e.take(r, e.slotsOf(r)) // it runs, whether there was a slot or not
-	if r.state == job.Ready {
-		r.started = t.at
+	if begins {
 		t.move(r, job.Running, conclusion{message: fmt.Sprintf("Started %s on %s ...", r.job.work.Name(r.job.Job), r.certname)})
 	}
 }

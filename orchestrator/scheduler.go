@@ -228,13 +228,24 @@ func (p *pool) full() bool { return p.used >= p.size }
 // agentless tells whether a transport logs in to its nodes.
 func agentless(transport string) bool { return transport == "ssh" || transport == "winrm" }
 
-// patience is how much longer than its timeout a run without an agent is waited
-// for: its transport connects first, ends it when the time is over, and says so.
-const patience = 30 * time.Second
+const (
+	// patience is how much longer than its timeout a run is waited for whose agent
+	// or transport ends it when the time is over, and says so.
+	patience = 30 * time.Second
+	// preparation is how much longer a run without an agent may take to begin:
+	// connecting takes its own time, an hour at most, and so does what the
+	// transport puts on the target.
+	preparation = 2 * time.Hour
+)
 
 // end is when a run is given up.
 func (r *run) end() time.Time {
-	if agentless(r.transport) {
+	switch {
+	case agentless(r.transport) && r.started.IsZero():
+		return r.sentAt.Add(preparation + r.job.Timeout + patience)
+	case agentless(r.transport):
+		return r.started.Add(r.job.Timeout + patience)
+	case r.job.work.Pool() == Tasks:
 		return r.sentAt.Add(r.job.Timeout + patience)
 	}
 	return r.sentAt.Add(r.job.Timeout)

@@ -330,6 +330,35 @@ func TestConnections(t *testing.T) {
 	})
 }
 
+// TestTaskTimeout: agents are given time to say that they have ended a task, and
+// the time of one without an agent begins when the task does.
+func TestTaskTimeout(t *testing.T) {
+	inWorld(t, "a b c", func(t *testing.T, w *world) {
+		for _, a := range w.agents {
+			a.answers = `{}`
+		}
+		w.agents["a"].mute = true
+		w.agents["b"].far, w.agents["b"].takes = time.Hour, 55*time.Second
+		w.agents["c"].far, w.agents["c"].mute = time.Hour, true
+		l := w.start(nil)
+		defer l.stop()
+		command, limit := sql("a b c", `{"sql":"x"}`), int64(60)
+		command.Timeout = &limit
+		command.Targets = []job.Target{{Hostnames: []string{"b", "c"}, Transport: "ssh", Connection: job.Connection{User: "u", Password: "p"}}}
+		id := l.run(command)
+		pass(89 * time.Second)
+		require.Equal(t, time.Minute, w.agents["a"].asked[0].Timeout)
+		require.Equal(t, job.Running, w.node(id, "a").State)
+		pass(time.Second)
+		require.Equal(t, "a errored, b ready, c ready: running", w.states(id))
+		require.Equal(t, "Error running task mysql::sql on a: the run did not end within 1m0s", w.node(id, "a").Message)
+		pass(time.Hour - 30*time.Second)
+		require.Equal(t, "a errored, b finished, c running: running", w.states(id))
+		pass(30 * time.Second)
+		require.Equal(t, "a errored, b finished, c errored: failed", w.states(id))
+	})
+}
+
 // TestTaskSlots: tasks have slots of their own, and those over ssh another few.
 func TestTaskSlots(t *testing.T) {
 	inWorld(t, many(12), func(t *testing.T, w *world) {

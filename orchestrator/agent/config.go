@@ -86,7 +86,6 @@ func (c *Config) applyDefaults() error {
 
 func (c *Config) settings() {
 	s := &c.Settings
-	or(&s.Timeout, time.Hour)
 	or(&s.Grace, 10*time.Second)
 	or(&s.LockWait, 10*time.Minute)
 	or(&s.RetryPause, time.Second)

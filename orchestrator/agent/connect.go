@@ -99,7 +99,7 @@ func (a *Agent) dial(ctx context.Context, broker string) (*websocket.Conn, error
 		return nil, err
 	}
 	transport := &http.Transport{TLSClientConfig: conf}
-	conn, res, err := websocket.Dial(ctx, broker, &websocket.DialOptions{HTTPClient: &http.Client{
+	conn, res, err := websocket.Dial(ctx, broker, &websocket.DialOptions{HTTPHeader: http.Header{"User-Agent": {pcp.OwnAgent}}, HTTPClient: &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}})

@@ -114,7 +114,8 @@ func TestController(t *testing.T) {
 	}
 	require.NoError(t, w.controller.Query(context.Background(), runOf("command", nil)))
 	require.Contains(t, w.sink.next(t), job.ErrUnknownTransaction.Error())
-	late := runOf("command", map[string]any{"command": "sleep 60", "timeout": 0.1})
+	late := runOf("command", map[string]any{"command": "sleep 60"})
+	late.Timeout = 100 * time.Millisecond
 	require.NoError(t, w.controller.Start(context.Background(), late))
 	require.Equal(t, "provisional "+late.TransactionID.String(), w.sink.next(t))
 	require.Contains(t, w.sink.next(t), "it ran longer than 100ms and was killed")

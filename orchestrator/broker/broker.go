@@ -216,6 +216,7 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	who, err := b.cfg.Identify(r)
 	s := newSession(b, version, pcp.URI{Certname: who.Certname, Type: clientType}, who.Chains, r.RemoteAddr)
+	s.own = r.UserAgent() == pcp.OwnAgent
 	options := &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // peers are no browsers; certificates tell who they are
 		OnPingReceived:     s.pingReceived,
@@ -325,6 +326,7 @@ type Entry struct {
 	Version pcp.Version
 	Since   time.Time // it connected
 	Remote  string    // its address
+	Own     bool      // the agent is our own: pcp.OwnAgent
 }
 
 // Inventory lists the connections, sorted by URI.

@@ -56,6 +56,12 @@ func TestPaths(t *testing.T) {
 		roundTrip(t, s, l, client)
 	}
 	require.Len(t, s.Inventory(), 8)
+	cert := s.CA.Issue(t, "own")
+	own := s.DialWith(t, "/pcp2/agent", &cert, &websocket.DialOptions{HTTPHeader: http.Header{"User-Agent": {pcp.OwnAgent}}})
+	roundTrip(t, s, l, own)
+	for _, entry := range s.Inventory() {
+		require.Equal(t, entry.Peer.Certname == "own", entry.Own, "%s", entry.Peer)
+	}
 	require.Equal(t, "pcp://"+brokertest.Name+"/server", s.URI())
 	for _, path := range []string{"/", "/pcp3", "/pcpx", "/pcp2/a/b", "/pcp/..", "/pcp2/a%2fb", "/pcp2/agent%0a"} {
 		w := httptest.NewRecorder()

@@ -10,7 +10,8 @@
 // The client type is agent unless the path says otherwise. The certname is the
 // common name of the verified client certificate; what a message says of its
 // sender must name it too, and is replaced by the URI of the connection. A
-// second connection for a URI takes the place of the first.
+// second connection for a URI takes the place of the first. A User-Agent that is
+// pcp.OwnAgent tells that the agent is our own.
 //
 // Connections end with these codes:
 //

@@ -25,6 +25,7 @@ type session struct {
 	uri     string // of peer
 	chains  [][]*x509.Certificate
 	remote  string
+	own     bool // Entry.Own
 	since   time.Time
 	expires time.Time // the certificate; zero: never
 	conn    *websocket.Conn
@@ -55,7 +56,7 @@ func newSession(b *Broker, v pcp.Version, peer pcp.URI, chains [][]*x509.Certifi
 	return s
 }
 
-func (s *session) entry() Entry { return Entry{s.peer, s.version, s.since, s.remote} }
+func (s *session) entry() Entry { return Entry{s.peer, s.version, s.since, s.remote, s.own} }
 
 func (s *session) live()            { s.last.Store(s.b.cfg.Now().UnixNano()) }
 func (s *session) heard() time.Time { return time.Unix(0, s.last.Load()) }

@@ -17,7 +17,7 @@ type Request struct {
 	Module, Action string          // pxp-module-puppet run, task run, …
 	Params         json.RawMessage // an object
 	NotifyOutcome  bool
-	Timeout        time.Duration // of the run; the engine gives it up then
+	Timeout        time.Duration // of the run; transports and agents that can end it then, the engine gives it up
 }
 
 // Outcome is how a run ended.

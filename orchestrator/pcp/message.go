@@ -36,6 +36,10 @@ const Server = "pcp:///server"
 // AgentType is the client type of agents.
 const AgentType = "agent"
 
+// OwnAgent is what our own agent calls itself as it connects, in User-Agent. It
+// takes params that upstream's agent, strict with some, does not know.
+const OwnAgent = "dalang-agent"
+
 // Sizes of messages on the wire, in bytes.
 const (
 	// MaxMessage is the largest that agents send: their max-message-size.

@@ -36,6 +36,10 @@
 // lost. How long a run may take, and how long an absent agent is waited for,
 // are the engine's to say.
 //
+// Our own agents are told how long a task, a command, a script or a download may
+// take, as params.timeout in seconds, and end it themselves: nothing in the
+// protocol does. Others are not told.
+//
 // # Outcomes
 //
 // Of pxp-module-puppet the results say how Puppet ended (orchestrator.md

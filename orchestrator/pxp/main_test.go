@@ -32,6 +32,7 @@ type world struct {
 
 	mu      sync.Mutex
 	there   map[string]bool // certnames of agents
+	own     map[string]bool // those that are ours
 	refuses error           // of Send
 	sent    []sent
 	told    []string
@@ -78,7 +79,7 @@ func (w *world) Attach(clientType string, _ broker.Local) string {
 func (w *world) Find(peer pcp.URI) (broker.Entry, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return broker.Entry{Peer: peer}, peer.Type == pcp.AgentType && w.there[peer.Certname]
+	return broker.Entry{Peer: peer, Own: w.own[peer.Certname]}, peer.Type == pcp.AgentType && w.there[peer.Certname]
 }
 
 func (w *world) Send(m *pcp.Message) error {

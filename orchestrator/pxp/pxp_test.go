@@ -51,6 +51,34 @@ func TestRun(t *testing.T) {
 	})
 }
 
+// TestTimeout: our own agents are told how long a run may take, unless it is
+// Puppet's. Upstream's refuses commands with params that it does not know.
+func TestTimeout(t *testing.T) {
+	for name, c := range map[string]struct{ certname, module, params, want string }{
+		"task":            {"a", "task", `{"task":"x","input":{}}`, `{"timeout":90.5,"task":"x","input":{}}`},
+		"command":         {"a", "command", ` { "command" : "x" } `, `{"timeout":90.5,"command":"x"}`},
+		"script":          {"a", "script", `{"arguments":[]}`, `{"timeout":90.5,"arguments":[]}`},
+		"download":        {"a", "file", ` { } `, `{"timeout":90.5}`},
+		"Puppet":          {"a", "pxp-module-puppet", `{"flags":[]}`, `{"flags":[]}`},
+		"upstream's":      {"b", "task", `{"task":"x"}`, `{"task":"x"}`},
+		"its command":     {"b", "command", `{"command":"x"}`, `{"command":"x"}`},
+		"without a limit": {"a", "", `{"command":"x"}`, `{"command":"x"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				w.own = map[string]bool{"a": true}
+				r := run(c.certname)
+				r.Module, r.Params, r.Timeout = c.module, json.RawMessage(c.params), 90500*time.Millisecond
+				if c.module == "" {
+					r.Module, r.Timeout = "command", 0
+				}
+				require.JSONEq(t, c.want, string(w.start(r).Params))
+				w.ends(r, changed)
+			})
+		})
+	}
+}
+
 // TestResultFirst: an agent may be done before it has confirmed anything.
 func TestResultFirst(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

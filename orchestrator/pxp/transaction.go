@@ -1,7 +1,10 @@
 package pxp
 
 import (
+	"bytes"
 	"encoding/json"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -100,7 +103,7 @@ type call struct {
 func (c *Controller) request(t *transaction) error {
 	r := &t.request
 	delete(c.messages, t.requestMessage)
-	m, err := pcp.New(pcp.NonBlockingRequest, t.agent, call{r.TransactionID, &r.NotifyOutcome, r.Module, r.Action, r.Params})
+	m, err := pcp.New(pcp.NonBlockingRequest, t.agent, call{r.TransactionID, &r.NotifyOutcome, r.Module, r.Action, c.params(r)})
 	if err != nil {
 		return err
 	}
@@ -114,6 +117,22 @@ func (c *Controller) request(t *transaction) error {
 	c.metrics.requests.Inc()
 	c.after(t, c.cfg.Confirm, c.unconfirmed)
 	return nil
+}
+
+// params are those of a request and, where the agent ends what it runs, its
+// time: upstream's has no clock and refuses a command with params that it does
+// not know.
+func (c *Controller) params(r *job.Request) json.RawMessage {
+	entry, _ := c.cfg.Broker.Find(pcp.AgentURI(r.Certname))
+	object, is := bytes.CutPrefix(bytes.TrimSpace(r.Params), []byte("{"))
+	if !entry.Own || !is || r.Timeout <= 0 || !slices.Contains([]string{"task", "command", "script", "file"}, r.Module) {
+		return r.Params
+	}
+	timed := append([]byte(`{"timeout":`), strconv.FormatFloat(r.Timeout.Seconds(), 'f', -1, 64)...)
+	if object = bytes.TrimSpace(object); object[0] != '}' {
+		timed = append(timed, ',')
+	}
+	return append(timed, object...)
 }
 
 // unconfirmed: the agent has not answered a request in time.

@@ -57,7 +57,7 @@ func Keys() []Key {
 		{"ssl-ca-cert", "<ssldir>/certs/ca.pem", "certificate of the CA", text(func(l *loading) *string { return &l.Settings.Files.CA })},
 		{"ssl-crl", "<ssldir>/crl.pem, if it is there", "revocation lists", text(func(l *loading) *string { return &l.Settings.Files.CRL })},
 		{"max-runs", "32", "runs at a time", setNumber},
-		{"timeout", "1h", "how long a task, command or script may take", setDuration("timeout")},
+		{"timeout", "what the request says, else 1h", "how long a task, command, script or download may take at most", setDuration("timeout")},
 		{"kill-grace", "10s", "between SIGTERM and SIGKILL when it takes longer", setDuration("kill-grace")},
 		{"max-output", "16MiB", "what it may write to standard output, and to standard error", setSize},
 		{"download-paths", "/puppet/v3/file_content/, /puppet/v3/static_file_content/", "where files may be fetched from: beginnings of paths on the servers", func(l *loading, v string) error { l.Settings.DownloadPaths = list(v); return nil }},

@@ -90,10 +90,14 @@ func (n *node) agentFlags() []string {
 	return flags
 }
 
-// start runs the node's agent until the test ends.
-func (n *node) start(t *testing.T) {
+// start runs the node's agent until the test ends, with more settings.
+func (n *node) start(t *testing.T, settings ...string) {
 	t.Helper()
-	dalangtest.Process(t, binary(t), append([]string{"agent"}, n.agentFlags()...)...)
+	flags := n.agentFlags()
+	for _, pair := range settings {
+		flags = append(flags, "--set", pair)
+	}
+	dalangtest.Process(t, binary(t), append([]string{"agent"}, flags...)...)
 }
 
 // runPuppet is the puppet of the node in dir.

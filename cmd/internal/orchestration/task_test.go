@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,6 +28,7 @@ func environment(t *testing.T) string {
 		"greet.sh": "#!/bin/sh\nif [ \"$PT__noop\" = true ]; then echo '{\"would\":\"greet\"}'; exit; fi\n" +
 			"printf '{\"greeting\":\"hello %s\",\"often\":%s,\"task\":\"%s\",\"token_length\":%s}' \"$PT_name\" \"$PT_often\" \"$PT__task\" \"${#PT_token}\"\n",
 		"fail.sh":     "#!/bin/sh\necho before\necho woe >&2\nexit 3\n",
+		"hang.sh":     "#!/bin/sh\nsetsid sleep 600 &\necho $! $$ > \"$PT_into\"\ntrap '' TERM\nwhile :; do sleep 1; done\n",
 		"init.sh":     "#!/bin/sh\ncat \"$PT__installdir/demo/files/motd\"\n",
 		"init.json":   `{"files":["demo/files/motd"],"parameters":{}}`,
 		"broken.json": `{`, "broken.sh": "",
@@ -164,6 +166,42 @@ func TestTasks(t *testing.T) {
 	w.taskFiles(t)
 }
 
+// TestTimeouts: tasks and the commands of plans are ended on their nodes, with
+// all that they started, when their time is over.
+func TestTimeouts(t *testing.T) {
+	path := environment(t)
+	writeFile(t, filepath.Join(path, "production/modules/demo/plans/hang.yaml"),
+		"parameters: {nodes: {type: TargetSpec}, into: {type: String}}\nsteps:\n- {command: \"sleep 600 & echo $! $$ > $into; wait\", targets: $nodes}\n")
+	w := newWorld(t, "--set", "orchestrator.environmentpath="+path, "--set", "orchestrator.default-task-node-timeout=2s")
+	w.newNode(t, "one.example.com", nil).start(t, "kill-grace=1s")
+	w.connected(t, 1)
+
+	into := filepath.Join(t.TempDir(), "task")
+	_, nodes := w.task(t, `{"task":"demo::hang","params":{"into":"`+into+`"},"timeout":1,"scope":{"nodes":["one.example.com"]}}`)
+	require.Equal(t, "errored", nodes["one.example.com"].State)
+	require.Equal(t, "Error running task demo::hang on one.example.com: the agent could not complete the run: it ran longer than 1s and was killed", nodes["one.example.com"].Message)
+	dead(t, into)
+
+	into = filepath.Join(t.TempDir(), "plan")
+	p := w.planEnded(t, w.plan(t, "plan_run", fmt.Sprintf(`{"plan_name":"demo::hang","params":{"nodes":"one.example.com","into":%q}}`, into)))
+	require.Equal(t, "failure", p.State)
+	require.Contains(t, string(p.Result), "it ran longer than 2s and was killed")
+	dead(t, into)
+}
+
+// dead requires that the processes that a file names have ended, or do soon.
+func dead(t *testing.T, file string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	for _, pid := range strings.Fields(string(text)) {
+		require.Eventually(t, func() bool {
+			stat, err := os.ReadFile("/proc/" + pid + "/stat")
+			return err != nil || strings.Contains(string(stat), ") Z ")
+		}, 20*time.Second, 20*time.Millisecond, "process %s still runs", pid)
+	}
+}
+
 // shimTasks are what Bolt asks for in the place of commands, scripts and
 // uploads. The environment has no module of that name.
 func (w *world) shimTasks(t *testing.T, dir string) {
@@ -242,7 +280,7 @@ func (w *world) taskLists(t *testing.T) {
 	for _, i := range list.Items {
 		names = append(names, i.Name)
 	}
-	require.Equal(t, []string{"demo", "demo::broken", "demo::fail", "demo::greet"}, names)
+	require.Equal(t, []string{"demo", "demo::broken", "demo::fail", "demo::greet", "demo::hang"}, names)
 	var task struct {
 		Metadata map[string]any
 		Files    []struct{ Filename, SHA256 string }

@@ -29,7 +29,7 @@ type Settings struct {
 	DownloadPaths []string          `json:"download_paths"` // prefixes of URL paths
 	Files         pki.Files         `json:"files"`
 	Interpreters  map[string]string `json:"interpreters"` // by extension, with its dot
-	Timeout       time.Duration     `json:"timeout"`      // of tasks, commands, scripts
+	Timeout       time.Duration     `json:"timeout"`      // of all but Puppet, at most; 0: as the request says, else DefaultTimeout
 	Grace         time.Duration     `json:"grace"`        // between SIGTERM and SIGKILL
 	MaxOutput     int64             `json:"max_output"`   // bytes of either stream
 	LockWait      time.Duration     `json:"lock_wait"`    // for another Puppet run

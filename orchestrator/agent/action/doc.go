@@ -6,10 +6,11 @@
 //	task                run        {"task", "input":{}, "files":[…], "metadata"?, "features"?, "input_method"?, "timeout"?}
 //	command             run        {"command", "timeout"?}
 //	script              run        {"script":{"filename","uri","sha256"}, "arguments":[…], "timeout"?}
-//	file                download   {"files":[{"uri","sha256","destination","kind","link_source"}]}
+//	file                download   {"files":[{"uri","sha256","destination","kind","link_source"}], "timeout"?}
 //
-// The shapes are upstream's agent's; timeout, in seconds, is ours and can only
-// shorten what the agent's configuration allows.
+// The shapes are upstream's agent's; timeout, in seconds, is ours. What the
+// agent's configuration says is the most; if it does not say, and neither does
+// the request, that is an hour.
 //
 // # Puppet runs
 //

@@ -10,7 +10,8 @@ import (
 )
 
 type downloadParams struct {
-	Files []downloadFile `json:"files"`
+	Files   []downloadFile `json:"files"`
+	Timeout seconds        `json:"timeout"`
 }
 
 type downloadFile struct {
@@ -53,7 +54,7 @@ func checkDownload(params json.RawMessage) error {
 	for i := range p.Files {
 		errs = append(errs, p.Files[i].check(fmt.Sprintf("files[%d]", i)))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, p.Timeout.check())...)
 }
 
 // runDownload puts files, directories and links where the request says, in its
@@ -63,9 +64,15 @@ func runDownload(ctx context.Context, _ string, o *Order) Result {
 	if err := decode(o.Params, &p); err != nil {
 		return failed("%v", err)
 	}
+	limit := o.Settings.limit(p.Timeout.duration())
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	fetch := newFetcher(&o.Settings)
 	for _, d := range p.Files {
 		if err := d.put(ctx, fetch); err != nil {
+			if ctx.Err() != nil {
+				return failed("%s: it took longer than %v", d.Destination, limit)
+			}
 			return failed("%s: %v", d.Destination, err)
 		}
 	}

@@ -18,7 +18,22 @@ type process struct {
 	env      []string
 	stdin    []byte
 	settings *Settings
-	timeout  time.Duration // 0: that of settings
+	timeout  time.Duration // 0: as the settings say
+}
+
+// DefaultTimeout is how long what is run may take if nobody says.
+const DefaultTimeout = time.Hour
+
+// limit is how long something may take for which a request allows so long, 0 if
+// it does not say. Settings.Timeout forbids more; without it the request counts.
+func (s *Settings) limit(asked time.Duration) time.Duration {
+	switch {
+	case asked > 0 && (s.Timeout <= 0 || asked < s.Timeout):
+		return asked
+	case s.Timeout > 0:
+		return s.Timeout
+	}
+	return DefaultTimeout
 }
 
 // limited keeps the first bytes of what is written, and takes all of it.
@@ -39,10 +54,7 @@ func (l *limited) Write(p []byte) (int, error) {
 // run waits for the program. What it says that is no UTF-8, too much or too
 // late makes the result an error.
 func (p *process) run(ctx context.Context) Result {
-	limit := p.settings.Timeout
-	if p.timeout > 0 && p.timeout < limit {
-		limit = p.timeout
-	}
+	limit := p.settings.limit(p.timeout)
 	adopt()
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

@@ -64,10 +64,24 @@ func TestTimeout(t *testing.T) {
 			require.Eventually(t, func() bool { return len(holders(t, mark)) == 0 }, 10*time.Second, 10*time.Millisecond)
 		})
 	}
-	// A request can only shorten the time.
+	// A request can only shorten what the settings say.
 	o := order(t, "command", "run", map[string]any{"command": "sleep 600", "timeout": 900})
 	o.Settings.Timeout = 100 * time.Millisecond
 	require.Equal(t, "it ran longer than 100ms and was killed", do(t, o).Error)
+}
+
+// TestLimit: how long something may take.
+func TestLimit(t *testing.T) {
+	for name, c := range map[string]struct{ settings, asked, want time.Duration }{
+		"nobody says":         {0, 0, time.Hour},
+		"the request":         {0, 3 * time.Hour, 3 * time.Hour},
+		"the request, less":   {0, time.Minute, time.Minute},
+		"the settings":        {2 * time.Hour, 0, 2 * time.Hour},
+		"both, request less":  {2 * time.Hour, time.Minute, time.Minute},
+		"both, settings less": {time.Minute, 2 * time.Hour, time.Minute},
+	} {
+		require.Equal(t, c.want, (&Settings{Timeout: c.settings}).limit(c.asked), name)
+	}
 }
 
 // holders lists the processes that have a file open.
