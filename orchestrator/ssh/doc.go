@@ -32,8 +32,9 @@
 //
 // # When a target does not do its part
 //
-// Who does not answer is waited for as long as the run may take, and ten seconds
-// for cleaning; who writes more than MaxOutput, or something else than SSH, has
+// The job's time is that of the run itself, or of an upload as a whole. Before it
+// the target has an hour, in which it must not stand still for a minute, and ten
+// seconds for cleaning; a result that came counts, however long that takes; who writes more than MaxOutput, or something else than SSH, has
 // erred. When the connection breaks, another one is made, once, to clean up. What
 // could not be deleted is Outcome.Left.
 //

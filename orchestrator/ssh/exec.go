@@ -67,16 +67,24 @@ func (h *host) run(ctx context.Context, c command) (*output, error) {
 		defer close(fed)
 		w.feed(c.stdin)
 	}()
-	select {
-	case err := <-ended:
+	over := func(err error) (*output, error) {
 		out, err := w.result(err)
 		h.shut(session)
 		w.over()
 		<-fed // whoever gave the input has it back
 		return out, err
+	}
+	select {
+	case err := <-ended:
+		return over(err)
 	case <-w.aborted:
 		return nil, w.bad
 	case <-ctx.Done():
+	}
+	select {
+	case err := <-ended: // it came, however late we look
+		return over(err)
+	default:
 		return nil, ctx.Err()
 	}
 }

@@ -19,20 +19,29 @@ type Config struct {
 	KnownHosts []string // files in OpenSSH's form, for targets with HostKeyCheck
 	MaxOutput  int      // of each of stdout and stderr, in bytes; default 8 MiB
 
-	cleanTime time.Duration // bounds what is done after a run, whatever became of it; default 10 s
+	prepareTime time.Duration // bounds what is done before a run, once there is a connection; default 1 h
+	stallTime   time.Duration // how long that may stand still; default 1 min
+	cleanTime   time.Duration // bounds what is done after a run, whatever became of it; default 10 s
 }
 
 const (
-	defaultMaxOutput = 8 << 20
-	defaultCleanTime = 10 * time.Second
+	defaultMaxOutput   = 8 << 20
+	defaultPrepareTime = time.Hour
+	defaultStallTime   = time.Minute
+	defaultCleanTime   = 10 * time.Second
 )
 
 func (c Config) withDefaults() Config {
 	if c.MaxOutput <= 0 {
 		c.MaxOutput = defaultMaxOutput
 	}
-	if c.cleanTime <= 0 {
-		c.cleanTime = defaultCleanTime
+	for _, d := range []struct {
+		value   *time.Duration
+		usually time.Duration
+	}{{&c.prepareTime, defaultPrepareTime}, {&c.stallTime, defaultStallTime}, {&c.cleanTime, defaultCleanTime}} {
+		if *d.value <= 0 {
+			*d.value = d.usually
+		}
 	}
 	return c
 }
@@ -48,17 +57,9 @@ func Run(ctx context.Context, cfg Config, target Target, j Job) (Outcome, error)
 		return Outcome{}, err
 	}
 	defer h.client.Close()
-	limited, cancel := ctx, context.CancelFunc(func() {})
-	if j.Timeout > 0 {
-		limited, cancel = context.WithTimeout(ctx, j.Timeout)
-	}
-	defer cancel()
-	out, err := h.do(limited, j)
+	out, err := h.do(ctx, j)
 	if out.Left != "" && h.again(ctx, j.ID) == nil {
 		out.Left = ""
-	}
-	if limited.Err() != nil && ctx.Err() == nil {
-		err = agentless.TimedOut(target.Host, j.Timeout)
 	}
 	var known *Error
 	if err != nil && ctx.Err() == nil && !errors.As(err, &known) {
@@ -125,15 +126,28 @@ func (h *host) dir(id string) string { return path.Join(h.target.TmpDir, "dalang
 // is what sudo wants where its rules say requiretty.
 func (h *host) always() bool { return h.target.TTY && h.target.RunAs != "" }
 
-// do makes the directory, runs what is to run, and deletes the directory.
+// do makes the directory, runs what is to run, and deletes the directory. The
+// job's time is that of what is to run; of uploads it is that of all.
 func (h *host) do(ctx context.Context, j Job) (out Outcome, err error) {
+	limited, cancel := ctx, context.CancelFunc(func() {})
+	defer func() { cancel() }()
+	limit := func() {
+		if j.Timeout > 0 {
+			limited, cancel = context.WithTimeoutCause(ctx, j.Timeout, agentless.TimedOut(h.target.Host, j.Timeout))
+		}
+	}
+	if len(j.Uploads) > 0 {
+		limit()
+	}
 	dir := h.dir(j.ID)
-	made, err := h.run(ctx, command{line: "mkdir -m 700 " + quote(dir), tty: h.always()})
+	p := h.prepare(limited)
+	defer p.over()
+	made, err := h.run(p, command{line: "mkdir -m 700 " + quote(dir), tty: h.always()})
 	if err != nil {
 		if known, ok := errors.AsType[*Error](err); !ok || known.Kind != agentless.KindEscalate {
 			out.Left = dir // it may be there
 		}
-		return out, err
+		return out, late(p, err)
 	}
 	if made.exit != 0 {
 		return out, agentless.Failed(agentless.KindFile, agentless.CodeTmpDir, "Could not make a temporary directory on %s: %s", h.target.Host, made.complaint())
@@ -143,50 +157,100 @@ func (h *host) do(ctx context.Context, j Job) (out Outcome, err error) {
 			out.Left = dir
 		}
 	}()
-	if len(j.Uploads) > 0 {
-		j.Command = placing(dir, j.ID, j.Uploads)
+	if err := h.fill(p, dir, &j); err != nil {
+		return out, late(p, err)
 	}
-	for i, f := range j.Files {
-		if err := h.put(ctx, dir, f, i == 0 && j.Command == ""); err != nil {
-			return out, err
-		}
-	}
-	if j.Prepare != nil {
-		in, err := j.Prepare(dir)
-		if err != nil {
-			return out, agentless.Failed(agentless.KindFile, agentless.CodeWrite, "%v", err)
-		}
-		j.Stdin, j.Env = in.Stdin, in.Env
-	}
-	wrapper := File{Name: "wrapper.sh", Open: func(context.Context) (io.ReadCloser, error) {
-		return io.NopCloser(strings.NewReader(h.wrapper(dir, j))), nil
-	}}
-	if err := h.put(ctx, dir, wrapper, true); err != nil {
-		return out, err
-	}
+	p.over()
 	if j.Began != nil {
 		j.Began()
+	}
+	if len(j.Uploads) == 0 {
+		limit()
 	}
 	c := command{line: "sh " + quote(path.Join(dir, "wrapper.sh")), tty: h.target.TTY}
 	if !c.tty && j.Stdin != nil {
 		c.stdin = bytes.NewReader(j.Stdin)
 	}
-	ran, err := h.run(ctx, c)
+	ran, err := h.run(limited, c)
 	if err != nil {
-		return out, err
+		return out, late(limited, err)
 	}
 	return Outcome{Stdout: ran.stdout, Stderr: ran.stderr, ExitCode: ran.exit}, nil
 }
 
+// late is why ctx ended, if that is what err says.
+func late(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// preparation is the time before a run. It ends when it takes too long, or
+// stands still.
+type preparation struct {
+	context.Context
+	still *time.Timer
+	after time.Duration
+	over  func()
+}
+
+func (h *host) prepare(ctx context.Context) *preparation {
+	ctx, cancel := context.WithTimeoutCause(ctx, h.cfg.prepareTime, agentless.Failed(agentless.KindConnect, agentless.CodeConnect,
+		"%s did not take what the run needs within %s", h.target.Host, seconds(h.cfg.prepareTime)))
+	ctx, stop := context.WithCancelCause(ctx)
+	p := &preparation{Context: ctx, after: h.cfg.stallTime}
+	p.still = time.AfterFunc(p.after, func() {
+		stop(agentless.Failed(agentless.KindConnect, agentless.CodeConnect, "What is done before the run on %s stood still for %s", h.target.Host, seconds(p.after)))
+	})
+	p.over = func() {
+		p.still.Stop()
+		cancel()
+	}
+	return p
+}
+
+// moves: it does not stand still.
+func (p *preparation) moves() {
+	if p.Err() == nil {
+		p.still.Reset(p.after)
+	}
+}
+
+// fill puts into the directory what the run needs.
+func (h *host) fill(p *preparation, dir string, j *Job) error {
+	if len(j.Uploads) > 0 {
+		j.Command = placing(dir, j.ID, j.Uploads)
+	}
+	for i, f := range j.Files {
+		if err := h.put(p, dir, f, i == 0 && j.Command == ""); err != nil {
+			return err
+		}
+	}
+	if j.Prepare != nil {
+		in, err := j.Prepare(dir)
+		if err != nil {
+			return agentless.Failed(agentless.KindFile, agentless.CodeWrite, "%v", err)
+		}
+		j.Stdin, j.Env = in.Stdin, in.Env
+	}
+	wrapper := File{Name: "wrapper.sh", Open: func(context.Context) (io.ReadCloser, error) {
+		return io.NopCloser(strings.NewReader(h.wrapper(dir, *j))), nil
+	}}
+	return h.put(p, dir, wrapper, true)
+}
+
 // put writes a file, mode 0600, or 0700 if it is to run.
-func (h *host) put(ctx context.Context, dir string, f File, executable bool) error {
-	r, err := f.Open(ctx)
+func (h *host) put(p *preparation, dir string, f File, executable bool) error {
+	p.still.Stop() // this is not the target's time
+	r, err := f.Open(p)
+	p.moves()
 	if err != nil {
 		return agentless.Failed(agentless.KindFile, agentless.CodeWrite, "Could not read %s: %v", f.Name, err)
 	}
 	defer r.Close()
 	name := path.Join(dir, path.Clean("/"+f.Name))
-	source := &failingReader{r: r}
+	source := &failingReader{r: r, moves: p.moves}
 	c := command{stdin: source, tty: h.always()}
 	read := "cat"
 	if c.tty {
@@ -200,7 +264,7 @@ func (h *host) put(ctx context.Context, dir string, f File, executable bool) err
 		line += " && chmod 700 " + quote(name)
 	}
 	c.line = line
-	wrote, err := h.run(ctx, c)
+	wrote, err := h.run(p, c)
 	switch {
 	case err != nil:
 		return err
@@ -212,14 +276,16 @@ func (h *host) put(ctx context.Context, dir string, f File, executable bool) err
 	return nil
 }
 
-// failingReader remembers that its reader failed.
+// failingReader remembers that its reader failed, and tells when it is read.
 type failingReader struct {
-	r   io.Reader
-	err error
+	r     io.Reader
+	moves func()
+	err   error
 }
 
 func (f *failingReader) Read(p []byte) (int, error) {
 	n, err := f.r.Read(p)
+	f.moves()
 	if err != nil && err != io.EOF {
 		f.err = err
 	}

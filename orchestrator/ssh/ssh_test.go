@@ -193,6 +193,62 @@ func TestTimeoutEndsEverything(t *testing.T) {
 	empty(t, s)
 }
 
+// TestTimeoutOfTheRun: what is done before a run and after it is not its time,
+// and a result that came is not thrown away.
+func TestTimeoutOfTheRun(t *testing.T) {
+	t.Parallel()
+	bin := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "rm"), []byte("#!/bin/sh\nsleep 1.5\nexec /bin/rm \"$@\"\n"), 0o755))
+	s := serve(t, "PATH="+bin+":"+os.Getenv("PATH"))
+	j := Job{ID: "1", Timeout: 2500 * time.Millisecond, Files: []File{{Name: "x.sh", Open: func(ctx context.Context) (io.ReadCloser, error) {
+		end, is := ctx.Deadline()
+		require.True(t, is, "it has an end")
+		require.Greater(t, time.Until(end), 30*time.Minute)
+		return io.NopCloser(strings.NewReader("#!/bin/sh\necho done\n")), nil
+	}}}}
+	out, err := Run(t.Context(), Config{}, s.target(), j)
+	require.NoError(t, err, "cleaning takes longer than the run may")
+	require.Equal(t, "done\n", string(out.Stdout))
+	empty(t, s)
+}
+
+// TestPreparationEnds: a target that takes its time before the run has its limit.
+func TestPreparationEnds(t *testing.T) {
+	s := serve(t)
+	stands := File{Name: "x", Open: func(ctx context.Context) (io.ReadCloser, error) {
+		return io.NopCloser(readerFunc(func([]byte) (int, error) { <-ctx.Done(); return 0, ctx.Err() })), nil
+	}}
+	trickles := File{Name: "x", Open: func(context.Context) (io.ReadCloser, error) {
+		return io.NopCloser(readerFunc(func(p []byte) (int, error) { return len(p), nil })), nil
+	}}
+	for _, c := range []struct {
+		name string
+		cfg  Config
+		job  Job
+		code string
+		msg  string
+	}{
+		{"stands still", Config{stallTime: 200 * time.Millisecond}, Job{ID: "1", Files: []File{stands}}, "CONNECT_ERROR", "What is done before the run on 127.0.0.1 stood still for 0.2 seconds"},
+		{"without an end", Config{prepareTime: time.Second}, Job{ID: "2", Files: []File{trickles}}, "CONNECT_ERROR", "127.0.0.1 did not take what the run needs within 1 seconds"},
+		{"an upload", Config{}, Job{ID: "3", Files: []File{trickles}, Uploads: []agentless.Upload{{File: "x", Destination: filepath.Join(s.Home, "to")}}, Timeout: time.Second},
+			"INTERRUPTED", "Task execution on 127.0.0.1 timed out after 1 seconds"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Run(t.Context(), c.cfg, s.target(), c.job)
+			var e *Error
+			require.ErrorAs(t, err, &e)
+			require.Equal(t, c.code, e.Code)
+			require.Equal(t, c.msg, e.Msg)
+			empty(t, s)
+			require.NoFileExists(t, filepath.Join(s.Home, "to"))
+		})
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
 func TestTooMuchOutput(t *testing.T) {
 	s := serve(t)
 	_, err := Run(t.Context(), Config{MaxOutput: 1000}, s.target(), Job{ID: "1", Command: "yes"})

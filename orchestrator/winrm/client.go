@@ -28,6 +28,10 @@ const (
 	envelope = 153600
 	// chunk of standard input: base64 and its envelope have to fit.
 	chunk = (envelope - 4000) / 4 * 3
+	// postTime bounds one message and its answer.
+	postTime = 2 * time.Minute
+	// prepareTime bounds what is done before a run.
+	prepareTime = time.Hour
 	// farewell bounds what is done after a run, whatever became of it.
 	farewell = 10 * time.Second
 	// maxAnswer bounds one answer.
@@ -81,7 +85,9 @@ func (f *fault) idle() bool {
 // post sends a message. Its errors are *agentless.Error, *fault or ctx's.
 func (c *client) post(ctx context.Context, message *soap.SoapMessage) (string, error) {
 	defer message.Free()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, strings.NewReader(message.String()))
+	limited, cancel := context.WithTimeout(ctx, postTime)
+	defer cancel()
+	req, err := http.NewRequestWithContext(limited, http.MethodPost, c.url, strings.NewReader(message.String()))
 	if err != nil {
 		return "", agentless.Failed(agentless.KindConnect, agentless.CodeConnect, "%s is not an address of WinRM", c.url)
 	}
@@ -97,7 +103,7 @@ func (c *client) post(ctx context.Context, message *soap.SoapMessage) (string, e
 	defer res.Body.Close() // read only
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	switch {
-	case ctx.Err() != nil:
+	case ctx.Err() != nil && (err != nil || res.StatusCode != http.StatusOK): // the negotiator gives what it has
 		return "", ctx.Err()
 	case err != nil:
 		return "", agentless.Failed(agentless.KindConnect, agentless.CodeConnect, "The connection to %s was lost: %v", c.target.Host, err)

@@ -14,6 +14,9 @@
 //  4. run it
 //  5. delete the directory, also after a timeout or a stop
 //
+// The job's time is that of step 4. The steps before it have an hour, each
+// message two minutes, and the last step ten seconds; a result that came counts.
+//
 // A .ps1 file whose input method is powershell gets those of its arguments
 // that it declares, by name; other files get JSON on standard input, from a
 // program that their extension names: .rb and .pp by default, others only if

@@ -71,16 +71,7 @@ func (r runner) Run(ctx context.Context, jobID int64, certname string, j agentle
 		return agentless.Outcome{}, err
 	}
 	defer c.close()
-	limited, cancel := ctx, context.CancelFunc(func() {})
-	if j.Timeout > 0 {
-		limited, cancel = context.WithTimeout(ctx, j.Timeout)
-	}
-	defer cancel()
-	out, err := c.do(limited, j)
-	if limited.Err() != nil && ctx.Err() == nil {
-		err = agentless.TimedOut(c.target.Host, j.Timeout)
-	}
-	return out, err
+	return c.do(ctx, j)
 }
 
 // clean has its own time: what it does has to be done.
@@ -94,11 +85,23 @@ func (c *client) clean(ctx context.Context, id string) error {
 	return err
 }
 
-// do makes the directory, runs what is to run, and deletes the directory.
+// late is why ctx ended, if that is what err says.
+func late(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// do makes the directory, runs what is to run, and deletes the directory. The
+// job's time is that of what is to run.
 func (c *client) do(ctx context.Context, j agentless.Job) (out agentless.Outcome, err error) {
-	made, err := c.run(ctx, powershell(makeDir(c.target.TmpDir, j.ID)), nil)
+	before, prepared := context.WithTimeoutCause(ctx, prepareTime, agentless.Failed(agentless.KindConnect, agentless.CodeConnect,
+		"%s did not take what the run needs within %s", c.target.Host, prepareTime))
+	defer prepared()
+	made, err := c.run(before, powershell(makeDir(c.target.TmpDir, j.ID)), nil)
 	if err != nil {
-		return out, err
+		return out, late(before, err)
 	}
 	dir := strings.TrimSpace(string(made.stdout))
 	if made.exit != 0 || dir == "" {
@@ -109,15 +112,21 @@ func (c *client) do(ctx context.Context, j agentless.Job) (out agentless.Outcome
 			out.Left = dir
 		}
 	}()
-	if err := c.putAll(ctx, dir, j); err != nil {
-		return out, err
+	if err := c.putAll(before, dir, j); err != nil {
+		return out, late(before, err)
 	}
 	if j.Began != nil {
 		j.Began()
 	}
-	ran, err := c.run(ctx, runWrapper(dir), nil)
+	limited := ctx
+	if j.Timeout > 0 {
+		var cancel context.CancelFunc
+		limited, cancel = context.WithTimeoutCause(ctx, j.Timeout, agentless.TimedOut(c.target.Host, j.Timeout))
+		defer cancel()
+	}
+	ran, err := c.run(limited, runWrapper(dir), nil)
 	if err != nil {
-		return out, err
+		return out, late(limited, err)
 	}
 	return agentless.Outcome{Stdout: ran.stdout, Stderr: ran.stderr, ExitCode: ran.exit}, nil
 }

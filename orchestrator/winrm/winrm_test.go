@@ -156,6 +156,23 @@ func TestTimeout(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
+// TestTimeoutOfTheRun: what is done before a run and after it is not its time,
+// and a result that came is not thrown away.
+func TestTimeoutOfTheRun(t *testing.T) {
+	s := winrmtest.Serve(t, func(string, map[string]string) (string, string, int, bool) { return "done", "", 0, true })
+	const limit = 2 * time.Second
+	s.Cleaning(func() { <-time.After(limit) })
+	out, err := do(t.Context(), target(s), agentless.Job{ID: "1", Timeout: limit, Files: []agentless.File{{Name: "x.ps1", Open: func(ctx context.Context) (io.ReadCloser, error) {
+		end, is := ctx.Deadline()
+		require.True(t, is, "it has an end")
+		require.Greater(t, time.Until(end), 30*time.Minute)
+		return io.NopCloser(strings.NewReader("")), nil
+	}}}})
+	require.NoError(t, err)
+	require.Equal(t, "done", string(out.Stdout))
+	require.Empty(t, s.Files())
+}
+
 // TestNoPasswordInClear: without TLS the password is not sent to whoever asks
 // for it.
 func TestNoPasswordInClear(t *testing.T) {

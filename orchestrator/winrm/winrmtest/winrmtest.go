@@ -45,6 +45,7 @@ type Service struct {
 	lines    []string
 	commands map[string]*remote
 	idle     int
+	cleaning func()
 }
 
 type remote struct{ line, stdin string }
@@ -81,6 +82,13 @@ func (s *Service) Idle(questions int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.idle = questions
+}
+
+// Cleaning has something done whenever a directory is to be deleted.
+func (s *Service) Cleaning(do func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cleaning = do
 }
 
 const answer = `<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:w="http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd" ` +
@@ -160,6 +168,9 @@ func (s *Service) run(c *remote) (stdout, stderr string, exit int, ended bool) {
 		s.files[file] = string(content)
 		return "", "", 0, true
 	case strings.Contains(script, "Remove-Item"):
+		if s.cleaning != nil {
+			s.cleaning()
+		}
 		maps.DeleteFunc(s.files, func(name, _ string) bool { return strings.HasPrefix(name, dir+`\`) })
 		return "", "", 0, true
 	case strings.HasPrefix(script, "$d = Join-Path"):
