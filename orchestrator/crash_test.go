@@ -141,6 +141,21 @@ func stories() []story {
 			w.agents["d"].takes = 100 * time.Second
 		},
 		want: "a finished, b failed, c errored, d finished: failed",
+	}, {
+		// The next life begins when every run of the last one would be over.
+		name: "short runs", nodes: "a b c d",
+		draft: func() *job.Draft {
+			d := draft("a b c d", job.Edge{Before: "b", After: "d"})
+			d.Job.Timeout = 15 * time.Second
+			return d
+		},
+		set: func(w *world) {
+			for _, a := range w.agents {
+				a.takes = 10 * time.Second
+			}
+			w.agents["b"].reports = true
+		},
+		want: "a finished, b finished, c finished, d finished: finished",
 	}}
 }
 

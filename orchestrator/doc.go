@@ -31,4 +31,14 @@
 // their agents are there. An agent that never saw the transaction gets the
 // same request again, for at most Config.ResendWithin; only if the run had not
 // been confirmed, so that no agent runs twice.
+//
+// # Time
+//
+// A run may take the job's timeout, counted from when its request leaves; from
+// when it leaves again where the agent never had it, or the transport gave it
+// back: that run has not begun before. Of a run that the last life knew of it
+// counts from the agent's confirmation. A request that could not leave within
+// Config.ResendWithin of its claim never does, and its node errs: so a run is
+// over at most ResendWithin, the time that an agent is waited for, and the
+// timeout after its claim.
 package orchestrator

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -72,7 +73,7 @@ type Config struct {
 	PCPTimeout    time.Duration // how long a node waits for its agent to connect; 0: 30 s
 	RescueTimeout time.Duration // the same after a start, for runs of the last life; 0: 2 min, at least PCPTimeout
 	NodeTimeout   time.Duration // of a node's run, unless the job says otherwise; 0: 1 h
-	ResendWithin  time.Duration // how old a request may be that is sent again after a start; 0: 1 h
+	ResendWithin  time.Duration // how old a request may be that is sent again, or sent at last; 0: 1 h
 	PruneAfter    time.Duration // how long jobs are kept after their end; 0: 30 days, at least 2 days
 
 	Logger     *slog.Logger
@@ -135,6 +136,7 @@ type Engine struct {
 	inbox      *mailbox[func(*turn)]
 	transports map[string]*courier
 	began      chan struct{} // closed when Run has taken up the last life's jobs
+	submitting atomic.Int32  // calls of Submit whose job may be stored and not be told yet
 
 	// The rest is the loop's.
 	jobs     map[int64]*active
@@ -144,7 +146,8 @@ type Engine struct {
 	absent   map[string][]*run // by certname: waiting for their agents
 	due      deadlines
 	pools    map[string]*pool
-	early    map[int64]bool // jobs that were loaded while Submit still had to tell of them
+	early    map[int64]bool // jobs that were loaded while Submit may still have to tell of them
+	phases   [sent + 1]int  // runs by where they wait
 	joinable bool           // reports may be waiting
 }
 
@@ -240,6 +243,9 @@ func (e *Engine) turn(ctx context.Context) (more bool) {
 	e.expire(t)
 	more = e.schedule(t) || more
 	e.commit(t)
+	if len(e.early) > 0 && e.submitting.Load() == 0 {
+		clear(e.early) // all have told
+	}
 	e.metrics.look(e)
 	return more
 }
@@ -286,8 +292,10 @@ func (e *Engine) Submit(ctx context.Context, who Subject, draft *job.Draft) (int
 		}
 		draft.Job.OwnerLogin = owner.Login
 	}
+	e.submitting.Add(1)
 	j, err := e.db.CreateJob(ctx, draft)
 	if err != nil {
+		e.submitting.Add(-1)
 		return 0, err
 	}
 	e.log.LogAttrs(ctx, slog.LevelInfo, "job created", slog.Int64("job_id", j.ID), slog.String("type", string(j.Type)),
@@ -296,24 +304,29 @@ func (e *Engine) Submit(ctx context.Context, who Subject, draft *job.Draft) (int
 	for i, n := range draft.Nodes {
 		nodes[i] = job.Node{JobID: j.ID, Certname: n.Certname, Transport: n.Transport, State: job.New, Position: i}
 	}
+	id := j.ID // j is the loop's now
 	e.post(func(t *turn) {
-		if e.early[j.ID] { // a stop or the rescue came first
-			delete(e.early, j.ID)
+		e.submitting.Add(-1)
+		if e.early[id] { // a stop or the rescue came first
+			delete(e.early, id)
 			return
 		}
 		e.admit(t, j, nodes, draft.Edges)
 	})
-	return j.ID, nil
+	return id, nil
 }
 
 // Stop stops a job: its nodes that have not started never will. With force
 // those that run are given up as well. It gives the states of its nodes as they
-// are then. It may
-// be called at any time, any number of times; a job that has ended stays as it
-// is. It waits for Run.
+// are then. It may be called at any time, any number of times; a job that has
+// ended stays as it is. For any other one it waits for Run.
 func (e *Engine) Stop(ctx context.Context, id int64, force bool) (job.Counts, error) {
-	if _, err := e.db.Job(ctx, id); err != nil {
+	j, err := e.db.Job(ctx, id)
+	switch {
+	case err != nil:
 		return nil, err
+	case j.State.Terminal():
+		return j.Nodes, nil
 	}
 	done := make(chan struct{})
 	e.post(func(t *turn) {
@@ -325,8 +338,7 @@ func (e *Engine) Stop(ctx context.Context, id int64, force bool) (job.Counts, er
 		return nil, fmt.Errorf("stop job %d: %w", id, context.Cause(ctx))
 	case <-done:
 	}
-	j, err := e.db.Job(ctx, id)
-	if err != nil {
+	if j, err = e.db.Job(ctx, id); err != nil {
 		return nil, err
 	}
 	return j.Nodes, nil

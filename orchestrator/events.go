@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -102,7 +101,7 @@ func (e *Engine) Presence(certname string, connected bool) {
 		waiting := e.absent[certname]
 		delete(e.absent, certname)
 		for _, r := range waiting {
-			r.phase = sent
+			e.shift(r, sent)
 			if r.ask {
 				e.ask(t, r)
 			} else {
@@ -126,17 +125,15 @@ func (e *Engine) find(certname string, transaction uuid.UUID) *run {
 func (e *Engine) confirmed(t *turn, r *run) {
 	e.unqueue(r)
 	e.leaveAway(r)
-	r.phase, r.handed, r.ask = sent, true, false
+	e.shift(r, sent)
+	r.handed, r.ask = true, false
 	e.take(r, e.slotsOf(r)) // it runs, whether there was a slot or not
-	begins := r.state == job.Ready
-	if begins {
+	if r.state == job.Ready {
 		r.started = t.at
+		t.move(r, job.Running, conclusion{message: fmt.Sprintf("Started %s on %s ...", r.job.work.Name(r.job.Job), r.certname)})
 	}
 	if end := r.end(); !r.deadline.Equal(end) {
 		e.expect(r, end)
-	}
-	if begins {
-		t.move(r, job.Running, conclusion{message: fmt.Sprintf("Started %s on %s ...", r.job.work.Name(r.job.Job), r.certname)})
 	}
 }
 
@@ -193,8 +190,7 @@ func (e *Engine) end(t *turn, r *run, state job.State, c conclusion) {
 	e.release(r)
 	e.unqueue(r)
 	e.leaveAway(r)
-	r.deadline = time.Time{}
-	delete(e.runs, r.transaction)
+	e.leave(r)
 	delete(r.job.open, r.certname)
 	for _, follower := range r.followers {
 		e.follow(t, follower, r.certname, state)
@@ -234,9 +230,13 @@ func (e *Engine) unqueue(r *run) {
 	if r.phase != queued {
 		return
 	}
-	if i := slices.Index(r.job.queue, r); i >= 0 {
-		r.job.unqueue(i)
+	lane := r.lane()
+	if i := slices.Index(*lane, r); i > 0 {
+		*lane = slices.Delete(*lane, i, i+1)
+	} else if i == 0 {
+		pop(lane)
 	}
+	e.shift(r, sent)
 }
 
 // notConnected: the transport gives a request back. The agent may have come
@@ -256,8 +256,8 @@ func (e *Engine) notConnected(t *turn, r *run) {
 }
 
 // unknown: the agent never saw the transaction. The same request goes out
-// again, unless the agent had confirmed it once: then it has forgotten, and a
-// second run is not wanted.
+// again, and its time begins anew, unless the agent had confirmed it once: then
+// it has forgotten, and a second run is not wanted.
 func (e *Engine) unknown(t *turn, r *run) {
 	switch {
 	case r.state == job.Running:
@@ -294,10 +294,15 @@ func (e *Engine) expire(t *turn) {
 		if r.ask {
 			why = "the agent did not say what became of the run"
 		}
-		if request, _, err := e.request(r, t.at); err == nil {
-			e.order(t, r, order{do: job.Transport.Stop, request: request, final: true})
-		}
+		e.dismiss(t, r)
 		e.fail(t, r, job.NodeError(kindFailure, r.certname, "%s", why))
+	}
+}
+
+// dismiss has the transport forget a run that ends without a word of it.
+func (e *Engine) dismiss(t *turn, r *run) {
+	if request, _, err := e.request(r, t.at); err == nil {
+		e.order(t, r, order{do: job.Transport.Stop, request: request, final: true})
 	}
 }
 
@@ -337,9 +342,7 @@ func (e *Engine) stopNew(t *turn, r *run) {
 
 // abandon gives a run up; the agent may go on.
 func (e *Engine) abandon(t *turn, r *run) {
-	if request, _, err := e.request(r, t.at); err == nil {
-		e.order(t, r, order{do: job.Transport.Stop, request: request, final: true})
-	}
+	e.dismiss(t, r)
 	why := job.NodeError(kindForceStopped, r.certname, "job stopped by force; the node may still be at work")
 	e.end(t, r, job.Stopped, conclusion{event: job.NodeErrored, err: why, failed: true,
 		message: fmt.Sprintf("Error running %s on %s: %s", r.job.work.Verb(r.job.Job), r.certname, why.Msg)})

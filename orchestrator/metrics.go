@@ -3,6 +3,8 @@ package orchestrator
 import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"dalang/orchestrator/job"
 )
 
 // metrics are the engine's metrics.
@@ -31,11 +33,11 @@ func newMetrics(registerer prometheus.Registerer, e *Engine) *metrics {
 		slots: factory.NewGaugeVec(prometheus.GaugeOpts{Name: "dalang_orchestrator_slots",
 			Help: "Slots that are taken, by pool."}, []string{"pool"}),
 		jobs: factory.NewGaugeVec(prometheus.GaugeOpts{Name: "dalang_orchestrator_jobs",
-			Help: "Jobs that have not ended, by state: running or stopping."}, []string{"state"}),
+			Help: "Jobs that have not ended, by state: ready, running or stopping."}, []string{"state"}),
 		jobsEnded: factory.NewCounterVec(prometheus.CounterOpts{Name: "dalang_orchestrator_jobs_ended_total",
 			Help: "Jobs that have ended, by state: finished, failed or stopped."}, []string{"state"}),
 		waiting: factory.NewGaugeVec(prometheus.GaugeOpts{Name: "dalang_orchestrator_waiting_nodes",
-			Help: "Nodes that have not ended, by what they wait for: slot, agent or outcome."}, []string{"for"}),
+			Help: "Nodes that have not ended, by what they wait for: slot, agent, outcome, or node (one that comes first)."}, []string{"for"}),
 	}
 	factory.NewGaugeFunc(prometheus.GaugeOpts{Name: "dalang_orchestrator_inbox",
 		Help: "What has come in and waits for the engine."}, func() float64 { return float64(e.inbox.len()) })
@@ -47,16 +49,15 @@ func (m *metrics) look(e *Engine) {
 	for name, p := range e.pools {
 		m.slots.WithLabelValues(name).Set(float64(p.used))
 	}
-	stopping, queue := 0, 0
+	jobs := map[job.State]int{}
 	for _, a := range e.ring {
-		queue += len(a.queue)
-		if a.stopping {
-			stopping++
-		}
+		jobs[a.State]++
 	}
-	m.jobs.WithLabelValues("stopping").Set(float64(stopping))
-	m.jobs.WithLabelValues("running").Set(float64(len(e.ring) - stopping))
-	m.waiting.WithLabelValues("slot").Set(float64(queue))
-	m.waiting.WithLabelValues("agent").Set(float64(len(e.absent)))
-	m.waiting.WithLabelValues("outcome").Set(float64(len(e.runs)))
+	for _, state := range []job.State{job.Ready, job.Running, job.Stopping} {
+		m.jobs.WithLabelValues(string(state)).Set(float64(jobs[state]))
+	}
+	m.waiting.WithLabelValues("node").Set(float64(e.phases[blocked]))
+	m.waiting.WithLabelValues("slot").Set(float64(e.phases[queued]))
+	m.waiting.WithLabelValues("agent").Set(float64(e.phases[away]))
+	m.waiting.WithLabelValues("outcome").Set(float64(e.phases[sent]))
 }

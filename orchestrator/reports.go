@@ -66,6 +66,7 @@ func (e *Engine) joinOne(t *turn, n *job.ReportNote, jobs map[int64]*job.Job) {
 	}
 	if r := a.open[n.Node.Certname]; r != nil && r.state != job.New {
 		c := d.reported(a.Job, n.Report)
+		e.dismiss(t, r) // its agent may never say a word more
 		e.end(t, r, n.Report.State(), conclusion{message: e.finished(r, n.Report.State()), detail: c.Detail, details: c.Details, result: c.Result,
 			transactionUUID: c.TransactionUUID, reportHash: n.Report.Hash})
 	}

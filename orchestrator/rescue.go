@@ -21,7 +21,7 @@ func (e *Engine) rescue(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("take up jobs: %w", err)
 		}
-		e.early[id] = true
+		e.expectTold(id)
 		e.admit(t, j, nodes, edges)
 	}
 	if len(ids) > 0 {
@@ -45,15 +45,26 @@ func (e *Engine) rescue(ctx context.Context) error {
 	return nil
 }
 
+// expectTold: a job was read that Submit may still have to tell of; when it
+// does, the job is known. Who calls Submit later makes another job.
+func (e *Engine) expectTold(id int64) {
+	if e.submitting.Load() > 0 {
+		e.early[id] = true
+	}
+}
+
 // load takes up one job as it is stored, unless it has ended.
 func (e *Engine) load(t *turn, id int64) {
+	if j, err := e.db.Job(t.ctx, id); err == nil && j.State.Terminal() {
+		return // without its nodes, which may be many
+	}
 	j, nodes, edges, err := e.db.WholeJob(t.ctx, id)
 	if err != nil {
 		e.log.LogAttrs(t.ctx, slog.LevelError, "reading a job failed", slog.Int64("job_id", id), slog.Any("error", err))
 		return
 	}
 	if !j.State.Terminal() {
-		e.early[id] = true
+		e.expectTold(id)
 		e.admit(t, j, nodes, edges)
 	}
 }
@@ -67,7 +78,7 @@ func (e *Engine) takeUp(t *turn, r *run) {
 	if end := r.end(); r.state == job.Running && end.After(until) {
 		until = end
 	}
-	r.phase = sent
+	e.shift(r, sent)
 	e.expect(r, until)
 	if r.state == job.Running {
 		e.take(r, e.slotsOf(r))
@@ -109,6 +120,6 @@ func (e *Engine) stayAway(r *run) {
 	if r.state != job.Running {
 		e.release(r)
 	}
-	r.phase = away
+	e.shift(r, away)
 	e.absent[r.certname] = append(e.absent[r.certname], r)
 }

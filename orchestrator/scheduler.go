@@ -25,7 +25,7 @@ type active struct {
 	*job.Job
 	work     Work
 	open     map[string]*run // nodes that have not ended
-	queue    []*run          // those that may start as soon as there is a slot, in order
+	lanes    [2][]*run       // those that may start as soon as there is a slot, in order: with an agent, and without
 	taken    int             // of the job's own slots
 	stopping bool
 	waiting  []chan struct{} // closed when the job has ended; see Wait
@@ -51,8 +51,9 @@ type run struct {
 	phase       phase
 	transaction uuid.UUID
 	fingerprint string
-	sentAt      time.Time
-	started     time.Time
+	sentAt      time.Time // it was claimed
+	left        time.Time // the request left last, in this life
+	started     time.Time // the agent began
 	// handed: the request may have left in this life or the last one. A run
 	// that was handed back by its transport is not.
 	handed bool
@@ -82,6 +83,7 @@ func (e *Engine) admit(t *turn, j *job.Job, nodes []job.Node, edges []job.Edge) 
 		r := &run{job: a, certname: n.Certname, position: n.Position, transport: n.Transport, state: n.State, transaction: n.TransactionID,
 			fingerprint: n.Fingerprint, sentAt: n.SentAt, started: n.Started}
 		a.open[n.Certname] = r
+		e.phases[r.phase]++
 		order = append(order, r)
 	}
 	if !e.prepared(t, a) {
@@ -137,21 +139,50 @@ func (e *Engine) enter(t *turn, r *run) {
 		e.takeUp(t, r)
 	case r.job.stopping:
 		e.stopNew(t, r)
-	case r.needs > 0:
-		r.phase = blocked
+	case r.needs > 0: // it is blocked already
 	default:
 		e.enqueue(r, false)
 	}
 }
 
+// shift has a run wait elsewhere.
+func (e *Engine) shift(r *run, to phase) {
+	e.phases[r.phase]--
+	e.phases[to]++
+	r.phase = to
+}
+
+// leave: a run waits no more.
+func (e *Engine) leave(r *run) {
+	e.phases[r.phase]--
+	r.deadline = time.Time{}
+	delete(e.runs, r.transaction)
+}
+
 // enqueue makes a run wait for a slot, first or last of its job.
 func (e *Engine) enqueue(r *run, first bool) {
-	r.phase, r.deadline = queued, time.Time{}
+	e.shift(r, queued)
+	r.deadline = time.Time{}
+	lane := r.lane()
 	if first {
-		r.job.queue = slices.Insert(r.job.queue, 0, r)
+		*lane = slices.Insert(*lane, 0, r)
 	} else {
-		r.job.queue = append(r.job.queue, r)
+		*lane = append(*lane, r)
 	}
+}
+
+// lane is where a run waits for a slot: all in one need the same slots.
+func (r *run) lane() *[]*run {
+	if agentless(r.transport) {
+		return &r.job.lanes[1]
+	}
+	return &r.job.lanes[0]
+}
+
+// pop takes the first out of a lane.
+func pop(lane *[]*run) {
+	(*lane)[0] = nil
+	*lane = (*lane)[1:]
 }
 
 // startsAtOnce is how many nodes one turn lets start. What the first of them
@@ -189,17 +220,13 @@ func (e *Engine) schedule(t *turn) (more bool) {
 // startOne starts the first node of a job that can start; those before it
 // whose agents are away begin to wait for them.
 func (e *Engine) startOne(t *turn, a *active) bool {
-	for i := 0; i < len(a.queue); {
-		r := a.queue[i]
-		slots := e.slotsOf(r)
-		if slices.ContainsFunc(slots, func(p *pool) bool { return p.used >= p.size }) || a.Concurrency > 0 && a.taken >= a.Concurrency {
-			if a.Concurrency > 0 && a.taken >= a.Concurrency || e.pools[a.work.Pool()].full() {
-				return false
-			}
-			i++ // another node may go another way
-			continue
+	for a.Concurrency == 0 || a.taken < a.Concurrency {
+		r, slots := e.first(a)
+		if r == nil {
+			return false
 		}
-		a.unqueue(i)
+		pop(r.lane())
+		e.shift(r, sent)
 		c := e.transports[r.transport]
 		switch {
 		case c == nil:
@@ -213,14 +240,18 @@ func (e *Engine) startOne(t *turn, a *active) bool {
 	return false
 }
 
-// unqueue takes one out of the queue. Mostly that is the first.
-func (a *active) unqueue(i int) {
-	if i == 0 {
-		a.queue[0] = nil
-		a.queue = a.queue[1:]
-		return
+// first is the first node of a job for which there are slots, and these; nil
+// if there is none. Only the heads of the lanes are looked at.
+func (e *Engine) first(a *active) (first *run, slots []*pool) {
+	for _, lane := range a.lanes {
+		if len(lane) == 0 || first != nil && first.position < lane[0].position {
+			continue
+		}
+		if s := e.slotsOf(lane[0]); !slices.ContainsFunc(s, (*pool).full) {
+			first, slots = lane[0], s
+		}
 	}
-	a.queue = slices.Delete(a.queue, i, i+1)
+	return first, slots
 }
 
 func (p *pool) full() bool { return p.used >= p.size }
@@ -238,17 +269,31 @@ const (
 	preparation = 2 * time.Hour
 )
 
+// begun is from when a run's time counts: from when its request left last, or,
+// of a run of the last life, from when its agent began. Until the agent has said
+// that, what is known is the claim; zero: there is none.
+func (r *run) begun() time.Time {
+	switch {
+	case !r.left.IsZero():
+		return r.left
+	case r.state == job.Running:
+		return r.started
+	}
+	return r.sentAt
+}
+
 // end is when a run is given up.
 func (r *run) end() time.Time {
+	end := r.begun().Add(r.job.Timeout)
 	switch {
 	case agentless(r.transport) && r.started.IsZero():
-		return r.sentAt.Add(preparation + r.job.Timeout + patience)
+		return end.Add(preparation + patience)
 	case agentless(r.transport):
 		return r.started.Add(r.job.Timeout + patience)
 	case r.job.work.Pool() == Tasks:
-		return r.sentAt.Add(r.job.Timeout + patience)
+		return end.Add(patience)
 	}
-	return r.sentAt.Add(r.job.Timeout)
+	return end
 }
 
 // slotsOf are the pools from which a run needs a slot.
@@ -283,8 +328,15 @@ func (e *Engine) release(r *run) {
 }
 
 // launch claims a node, if nobody has yet, and sends the request once the
-// claim is on disk. It is false if no request can be made.
+// claim is on disk; from then on the run's time counts. It is false if no request
+// can be made, or it is too late for the one that was claimed: so there is a bound
+// to how long after its claim a run may take place, whatever happens in between.
 func (e *Engine) launch(t *turn, r *run, slots []*pool) bool {
+	if r.state == job.Ready && t.at.Sub(r.sentAt) >= e.cfg.ResendWithin {
+		e.fail(t, r, job.NodeError(kindFailure, r.certname, "the request could not be sent within %s", e.cfg.ResendWithin))
+		return false
+	}
+	r.left = t.at
 	request, fingerprint, err := e.request(r, t.at)
 	if err != nil {
 		e.fail(t, r, job.NodeError(kindFailure, r.certname, "no request can be made: %v", err))
@@ -299,7 +351,7 @@ func (e *Engine) launch(t *turn, r *run, slots []*pool) bool {
 	} else if r.fingerprint != fingerprint {
 		e.log.Warn("a request that is sent again has changed", "job_id", r.job.ID, "certname", r.certname)
 	}
-	r.phase, r.handed = sent, true
+	r.handed = true
 	e.expect(r, r.end())
 	e.order(t, r, order{do: job.Transport.Start, request: request})
 	return true
@@ -308,7 +360,7 @@ func (e *Engine) launch(t *turn, r *run, slots []*pool) bool {
 // goAway makes a run wait for its agent, without a slot, until a time.
 func (e *Engine) goAway(r *run, until time.Time) {
 	e.release(r)
-	r.phase = away
+	e.shift(r, away)
 	e.absent[r.certname] = append(e.absent[r.certname], r)
 	e.expect(r, until)
 }

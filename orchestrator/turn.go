@@ -128,6 +128,9 @@ func (e *Engine) committed(t *turn, b *job.Batch, moved []*run, applied *job.App
 			slog.String("from", string(m.From)), slog.String("to", string(m.To)), slog.String("transaction_id", m.TransactionID.String()))
 	}
 	for id, standing := range applied.Jobs {
+		if a := e.jobs[id]; a != nil {
+			a.State = standing.State
+		}
 		for _, state := range standing.Moved {
 			if state.Terminal() {
 				e.metrics.jobsEnded.WithLabelValues(string(state)).Inc()
@@ -150,10 +153,9 @@ func (e *Engine) forget(id int64) {
 	for _, r := range a.open {
 		e.release(r)
 		e.leaveAway(r)
-		r.deadline = time.Time{}
-		delete(e.runs, r.transaction)
+		e.leave(r)
 	}
-	a.queue = nil
+	a.lanes = [2][]*run{}
 	e.drop(a)
 	a.tell() // who waits asks again
 }

@@ -49,8 +49,8 @@ func (e *Engine) request(r *run, now time.Time) (job.Request, string, error) {
 	}
 	request.TransactionID, request.JobID, request.Certname, request.NotifyOutcome = r.transaction, r.job.ID, r.certname, true
 	request.Timeout = r.job.Timeout
-	if !r.sentAt.IsZero() {
-		request.Timeout = max(r.job.Timeout-now.Sub(r.sentAt), time.Second)
+	if begun := r.begun(); !begun.IsZero() {
+		request.Timeout = max(r.job.Timeout-now.Sub(begun), time.Second)
 	}
 	hash := sha256.New()
 	params := []byte(request.Params)
