@@ -185,7 +185,7 @@ func badTask(err error) error {
 
 // checkTask checks what the command says against what the task says of itself.
 func checkTask(found *task.Task, t *job.Task) (*task.Arguments, error) {
-	arguments, err := found.Metadata.Arguments(t.Params)
+	arguments, err := found.Metadata.Arguments(t.Params, t.Secrets...)
 	var problems task.Problems
 	if errors.As(err, &problems) {
 		bad := job.Invalid("params", "The task %s does not take these params: %v", t.Task, problems)
@@ -198,12 +198,6 @@ func checkTask(found *task.Task, t *job.Task) (*task.Arguments, error) {
 	if t.Noop && !found.Metadata.SupportsNoop {
 		return nil, job.Invalid("noop", "The task %s does not support noop: it would change things", t.Task)
 	}
-	for _, name := range t.Secrets {
-		if _, given := arguments.Values[name]; given && !slices.Contains(arguments.Sensitive, name) {
-			arguments.Sensitive = append(arguments.Sensitive, name)
-		}
-	}
-	slices.Sort(arguments.Sensitive)
 	return arguments, nil
 }
 

@@ -164,6 +164,12 @@ func TestTaskSecrets(t *testing.T) {
 		require.Contains(t, string(j.Options), `"params":{},"sensitive":["sql"]`)
 		require.Contains(t, string(w.agents["a"].asked[0].Params), "SELECT hush")
 		require.False(t, w.onDisk("SELECT hush"))
+
+		command = sql("a", `{"sql":{"hush":1}}`)
+		command.Secrets = []string{"sql"}
+		_, err = l.engine.Task(t.Context(), nil, command)
+		require.Error(t, err)
+		require.NotContains(t, err.Error(), "hush")
 	})
 }
 

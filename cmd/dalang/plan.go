@@ -251,6 +251,9 @@ func printPlanParameters(cmd *cobra.Command, m *task.Metadata) error {
 		}
 		description := oneLine(p.Description)
 		if p.Sensitive {
+			if p.Default != nil {
+				without = "(hidden)"
+			}
 			description = strings.TrimSpace("(sensitive) " + description)
 		}
 		t.add(oneLine(p.Name), oneLine(p.Type.String()), without, description)

@@ -55,6 +55,6 @@ func (a *app) newScheduler(o *orchestration) (*schedule.Scheduler, error) {
 // planRequest is a scheduled plan as the plans' service knows it.
 func planRequest(p schedule.PlanOrder) (planjob.Request, error) {
 	params, err := task.Object(p.Params)
-	return planjob.Request{Plan: p.Plan, Environment: p.Environment, Params: params, Find: p.Find, Description: p.Description,
+	return planjob.Request{Plan: p.Plan, Environment: p.Environment, Params: params, Sensitive: p.Sensitive, Find: p.Find, Description: p.Description,
 		Timeout: time.Duration(p.Timeout) * time.Second, Userdata: p.Userdata, ScheduledJob: p.ScheduledJob, Firing: p.Firing}, err
 }

@@ -243,6 +243,9 @@ func printTask(cmd *cobra.Command, info *taskInfo, m *task.Metadata) error {
 		}
 		description := oneLine(p.Description)
 		if p.Sensitive {
+			if p.Default != nil {
+				without = "(hidden)"
+			}
 			description = strings.TrimSpace("(sensitive) " + description)
 		}
 		t.add(oneLine(p.Name), oneLine(kind), without, description)

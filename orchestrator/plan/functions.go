@@ -234,7 +234,8 @@ func unique(list []any) []any {
 	seen := map[string]bool{}
 	for _, v := range list {
 		// Texts that differ in case are two here, as in Puppet.
-		key, err := JSON(v)
+		plain, _ := reveal(v) // secrets differ, too
+		key, err := JSON(plain)
 		if name := kindOf(v) + string(key); err == nil && !seen[name] {
 			seen[name] = true
 			kept = append(kept, v)

@@ -390,6 +390,7 @@ func (r *reader) parameter(m member) (Parameter, error) {
 	if err != nil {
 		return p, err
 	}
+	var given *yaml.Node // the default, of which the type says what may be told
 	for _, d := range members {
 		switch d.name {
 		case "type":
@@ -400,9 +401,7 @@ func (r *reader) parameter(m member) (Parameter, error) {
 				}
 			}
 		case "default":
-			if p.value, err = r.data(d.value, where+".default"); err == nil {
-				p.Default, err = task.Marshal(p.value)
-			}
+			given = d.value
 		case "description":
 			p.Description, err = r.plain(d.value, where+".description")
 		case "sensitive":
@@ -415,8 +414,29 @@ func (r *reader) parameter(m member) (Parameter, error) {
 		}
 	}
 	p.Sensitive = p.Type != nil && p.Type.Sensitive()
-	if p.Type != nil && p.Default != nil && p.Type.Check(p.value) != nil {
-		return p, r.mistake(m.value, where, "the default is not of the type %s: %v", p.Type, p.Type.Check(p.value))
+	if given == nil {
+		return p, nil
 	}
-	return p, nil
+	return p, r.defaultOf(&p, given, m.value, where)
+}
+
+// defaultOf reads the default of a parameter.
+func (r *reader) defaultOf(p *Parameter, given, of *yaml.Node, where string) (err error) {
+	if p.value, err = r.data(given, where+".default"); err != nil {
+		if p.Sensitive { // the mistake may show it
+			return r.mistake(given, where+".default", "the default, which is a secret, is no value of YAML that a plan can hold")
+		}
+		return err
+	}
+	if p.Default, err = task.Marshal(p.value); err != nil || p.Type == nil {
+		return err
+	}
+	check := p.Type.Check
+	if p.Sensitive {
+		check = p.Type.CheckSecret
+	}
+	if err := check(p.value); err != nil {
+		return r.mistake(of, where, "the default is not of the type %s: %v", p.Type, err)
+	}
+	return nil
 }

@@ -272,6 +272,62 @@ return: [$password, $r, $r.first.sensitive.unwrap == 'hush', $password.unwrap ==
 	require.Equal(t, []string{"p", "q"}, w.acts[0].Secrets)
 }
 
+// TestSensitiveParts: secrets that are parts of parameters are hidden where they
+// are, those that a plan gets from another one as well.
+func TestSensitiveParts(t *testing.T) {
+	const parameters = `
+parameters:
+  a: {type: 'Array[Sensitive[String]]', default: [hush]}
+  s: {type: 'Struct[{user => String, pw => Optional[Sensitive[String]]}]'}
+  h: {type: 'Hash[String, Hash[String, Sensitive[String]]]'}
+  t: {type: 'Tuple[Integer, Sensitive[String]]'}
+  k: {type: 'Optional[Hash[Sensitive[String], String]]'}
+steps:
+`
+	w := &world{plans: map[string]string{"inner": parameters + `
+- message: "${a} ${s} ${h} ${t} ${k}"
+return:
+- [$a, $s, $h, $t, $k]
+- $a.map |$x| { $x.unwrap == 'hush' }
+- $s['user']
+- $s['pw'].unwrap == 'hush'
+- $h['x']['y'].unwrap == 'hush'
+- $t[0]
+- $a.unique.count
+`}}
+	got, err := run(t, w, parameters+`
+- message: "${a} ${s} ${h} ${t} ${k}"
+- {task: t, targets: a, parameters: {a: $a, s: $s, u: "$s['user']"}}
+- {command: "echo ${a[0]} ${s}", targets: a}
+- {name: r, plan: inner, parameters: {a: $a, s: $s, h: $h, t: $t, k: $k}}
+return: [$a, $s, $h, $t, $k, $r]
+`, `{"a":["hush","hush","Hush"],"s":{"user":"kim","pw":"hush"},"h":{"x":{"y":"hush"}},"t":[1,"hush"],"k":{"hush":"x"}}`)
+	require.NoError(t, err)
+	require.NotContains(t, strings.ToLower(got+strings.Join(w.log, "\n")), "hush")
+	require.Contains(t, got, `[true,true,true],"kim",true,true,1,2]`)
+	require.Contains(t, w.log[0], "user => kim")
+	require.Equal(t, []any{"hush", "hush", "Hush"}, w.acts[0].Params["a"])
+	require.Equal(t, []string{"a", "s"}, w.acts[0].Secrets)
+
+	// And of what is wrong with them nothing is told.
+	for _, params := range []string{`{"a":["x"],"s":{"hush":1},"h":{},"t":[1,"x"]}`, `{"s":{"user":"x","pw":null},"h":{"hush":{"hush":1}},"t":["x"]}`} {
+		_, err = run(t, w, parameters+"- message: x\n", params)
+		require.Error(t, err)
+		require.NotContains(t, err.Error(), "hush")
+	}
+	w.plans["plain"] = "parameters: {h: {type: 'Hash[String, Integer]'}}\nsteps: []\n"
+	_, err = run(t, w, "parameters: {h: {type: 'Sensitive[Hash]'}}\nsteps:\n- {plan: plain, parameters: {h: $h}}\n", `{"h":{"hush":"x"}}`)
+	require.EqualError(t, err, "plain: the parameter 'h': expected Hash[String, Integer], got another Hash")
+	for _, value := range []string{"{hush: x}", "{hush: 99999999999999999999}", "{hush: 1, hush: 2}"} {
+		for _, text := range []string{"{type: 'Sensitive[Hash[String, Integer]]', default: " + value + "}", "{default: " + value + ", type: 'Sensitive[Hash[String, Integer]]'}"} {
+			_, err = Parse("test", []byte("parameters: {h: "+text+"}\nsteps: []\n"))
+			require.Error(t, err, text)
+			require.NotContains(t, err.Error(), "hush")
+			require.NotContains(t, err.Error(), "99999")
+		}
+	}
+}
+
 func TestParameters(t *testing.T) {
 	p, err := Parse("test", []byte(`
 description: what it is for

@@ -55,19 +55,24 @@ type Host interface {
 	End(ctx context.Context, name string, result any) error
 }
 
-// Check checks parameters and adds defaults. Those that are nil are not given.
+// Check checks parameters and adds defaults. Those that are nil are not given;
+// those with secrets in them are secrets.
 // Its error is task.Problems.
 func (p *Plan) Check(given map[string]any) (*task.Arguments, error) {
 	plain := make([]task.Parameter, len(p.Parameters))
-	there := map[string]any{}
+	there, secrets := map[string]any{}, map[string]bool{}
 	for name, v := range given {
 		if v != nil {
-			there[name], _ = reveal(v)
+			var secret bool
+			if there[name], secret = reveal(v); secret {
+				secrets[name] = true
+			}
 		}
 	}
 	var missing task.Problems
 	for i := range p.Parameters {
 		plain[i] = p.Parameters[i].Parameter
+		plain[i].Sensitive = plain[i].Sensitive || secrets[plain[i].Name]
 		if q := &plain[i]; q.Default == nil && (q.Type == nil || q.Type.String() == "Any") && there[q.Name] == nil {
 			missing = append(missing, fmt.Sprintf("the parameter '%s' is missing", q.Name))
 		}
@@ -123,8 +128,8 @@ func (r *runner) run(ctx context.Context, p *Plan, params map[string]any, depth 
 		if original := params[q.Name]; original != nil {
 			v = original
 		}
-		if _, wrapped := v.(Sensitive); ok && q.Sensitive && !wrapped && v != nil {
-			v = Sensitive{v}
+		if ok && q.Type != nil {
+			v = q.Type.Hide(v, Secret)
 		}
 		one.vars[q.Name] = v
 	}

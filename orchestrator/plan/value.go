@@ -18,6 +18,14 @@ import (
 // Sensitive hides a value.
 type Sensitive struct{ value any }
 
+// Secret hides a value, once.
+func Secret(v any) any {
+	if _, hidden := v.(Sensitive); hidden {
+		return v
+	}
+	return Sensitive{v}
+}
+
 const redacted = "Sensitive [value redacted]"
 
 // Target is the name of a node.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -33,8 +32,8 @@ type Request struct {
 	// for none, and Firing its firing.
 	ScheduledJob string
 	Firing       int64
-	// Sensitive are the names of params that Register must not show; their
-	// values need not be in Params.
+	// Sensitive are the names of params that are secrets whatever the plan says
+	// of them; for Register their values need not be in Params.
 	Sensitive []string
 }
 
@@ -185,7 +184,13 @@ func (s *Service) prepare(found *content.Plan, r *Request) (run runnable, sensit
 	if err != nil {
 		return nil, nil, err
 	}
-	arguments, err := p.Check(r.Params)
+	params := maps.Clone(r.Params)
+	for _, name := range r.Sensitive {
+		if v := params[name]; v != nil {
+			params[name] = plan.Secret(v)
+		}
+	}
+	arguments, err := p.Check(params)
 	var problems task.Problems
 	if errors.As(err, &problems) {
 		bad := job.Invalid("params", "The plan %s does not take these params: %v", r.Plan, problems)
@@ -196,7 +201,7 @@ func (s *Service) prepare(found *content.Plan, r *Request) (run runnable, sensit
 		return nil, nil, err
 	}
 	run = func(ctx context.Context, h *host) (json.RawMessage, error) {
-		v, err := p.Run(ctx, h, r.Params)
+		v, err := p.Run(ctx, h, params)
 		if err != nil {
 			return nil, err
 		}
@@ -217,20 +222,6 @@ func parse(found *content.Plan) (*plan.Plan, error) {
 		return nil, e
 	}
 	return p, err
-}
-
-// secret finds parameters of a type Sensitive in a plan of the Puppet language.
-var secret = regexp.MustCompile(`Sensitive[^$,)]*(?:\[[^$]*\])?[^$,)]*\$([a-z_][a-z0-9_]*)`)
-
-// secretParams are the params of such a plan that must not be shown.
-func secretParams(text []byte, params map[string]any) []string {
-	var names []string
-	for _, m := range secret.FindAllSubmatch(text, -1) {
-		if name := string(m[1]); params[name] != nil && !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	return names
 }
 
 // Register keeps the books of a plan that somebody else runs: it runs from now on.

@@ -40,6 +40,8 @@ func plans() map[string]string {
 		"m/plans/catch.yaml": "parameters: {nodes: {}}\nsteps:\n- {name: r, command: x, targets: $nodes, catch_errors: true}\nreturn: $r.error_set\n",
 		"m/plans/fail.yaml":  "parameters: {nodes: {}}\nsteps:\n- {command: x, targets: $nodes}\n- message: never\n",
 		"m/plans/down.yaml":  "steps:\n- {download: /x, destination: y, targets: a}\n", "m/plans/env.yaml": "steps:\n- {script: m/check.sh, targets: a, env_vars: {A: b}}\n",
+		"m/plans/parts.yaml": "parameters: {a: {type: 'Array[Sensitive[String]]'}, h: {type: 'Hash[String, Integer]'}}\n" +
+			"steps: [{message: \"${a}\"}, {command: \"echo ${a}\", targets: n}]\nreturn: $a\n",
 		"m/plans/lost.yaml": "steps:\n- {script: m/nosuch.sh, targets: a}\n", "m/plans/sub.yaml": "parameters: {p: {}}\nsteps:\n- {plan: $p}\n",
 	}
 }
@@ -108,6 +110,21 @@ func TestSecrets(t *testing.T) {
 	w := newWorld(t, plans()).start(nil)
 	p := w.run("m::canary", `{"nodes":"a","password":"hush-hush"}`)
 	require.Equal(t, job.PlanSuccess, p.State)
+	p = w.run("m::parts", `{"a":["hush-hush"],"h":{}}`)
+	require.Equal(t, job.PlanSuccess, p.State)
+	require.Contains(t, string(p.Options), `"parameters":{"h":{}},"sensitive":["a"]`)
+	// What was a secret once is one whatever the plan says now.
+	r := planjob.Request{Plan: "m::parts", Environment: "production", Params: params(t, `{"a":["x"],"h":{"hush-hush":"x"}}`), Sensitive: []string{"h"}}
+	_, err := w.Start(t.Context(), somebody{"*"}, r)
+	require.ErrorContains(t, err, "the parameter 'h': expected Hash[String, Integer], got another Hash")
+	require.NotContains(t, fmt.Sprint(err), "hush")
+	secrets, err := w.Check(t.Context(), planjob.Request{Plan: "m::parts", Environment: "production", Params: params(t, `{"a":["x"],"h":{"hush-hush":1}}`), Sensitive: []string{"h"}})
+	require.NoError(t, err)
+	require.Equal(t, []string{"a", "h"}, secrets)
+	r.Params["h"] = map[string]any{"hush-hush": json.Number("1")}
+	id, err := w.Start(t.Context(), somebody{"*"}, r)
+	require.NoError(t, err)
+	require.Contains(t, string(w.ended(id).Options), `"parameters":{},"sensitive":["a","h"]`)
 	w.end()
 	files, err := filepath.Glob(filepath.Join(w.root, "dalang.db*"))
 	require.NoError(t, err)

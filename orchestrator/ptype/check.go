@@ -12,7 +12,8 @@ import (
 	"github.com/dlclark/regexp2"
 )
 
-// Mismatch says where a value is not of its type. It never shows the value.
+// Mismatch says where a value is not of its type. Of the value it shows keys of
+// hashes, in Path and Got; that of CheckSecret shows nothing of it.
 type Mismatch struct {
 	Path     string // within the value: "", "[3]", "['key'][0]"
 	Expected string // the type, or what of it was missed

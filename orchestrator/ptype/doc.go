@@ -16,5 +16,7 @@
 //	struct = "{" [ key "=>" type { "," key "=>" type } ] "}"
 //	key   = string | word | Optional[string] | NotUndef[string]
 //
-// What a check says never contains the value: it may be a secret.
+// A type is sensitive when Sensitive is anywhere in it. What a check says has
+// keys of the value's hashes; CheckSecret is for values that are secrets, and
+// says nothing of them.
 package ptype

@@ -127,11 +127,72 @@ func TestUnknownAndSensitive(t *testing.T) {
 	parsed, err := Parse("Struct[{a => Variant[Stdlib::Port, Integer], b => Array[My::Type]}]")
 	require.NoError(t, err)
 	require.Equal(t, []string{"Stdlib::Port", "My::Type"}, parsed.Unknown())
-	for text, want := range map[string]bool{"Sensitive": true, "Optional[Sensitive[String]]": true, "Variant[String, Sensitive[String]]": true, "Array[String]": false} {
+	for text, want := range map[string]bool{"Sensitive": true, "Optional[Sensitive[String]]": true, "Variant[String, Sensitive[String]]": true, "Array[String]": false,
+		"Array[Sensitive[String]]": true, "Struct[{a => String, pw => Sensitive[String]}]": true, "Hash[String, Hash[String, Sensitive]]": true,
+		"Hash[Sensitive[String], String]": true, "Tuple[String, Sensitive[String], 1, 5]": true, "My::List[Sensitive[String]]": true,
+		"My::Options[{a => Sensitive}]": true, "Struct[{a => Enum['Sensitive']}]": false} {
 		parsed, err := Parse(text)
 		require.NoError(t, err)
 		require.Equal(t, want, parsed.Sensitive(), text)
 	}
+}
+
+// TestHide: what is a secret by its type is hidden, and nothing else where that
+// is plain.
+func TestHide(t *testing.T) {
+	type hidden struct{ v any }
+	wrap := func(v any) any {
+		if _, already := v.(hidden); already {
+			return v
+		}
+		return hidden{v}
+	}
+	one, two := map[string]any{"a": "1"}, map[string]any{"a": "1", "b": "2"}
+	for _, c := range []struct {
+		text    string
+		v, want any
+	}{
+		{"Sensitive[String]", "x", hidden{"x"}},
+		{"Sensitive[String]", hidden{"x"}, hidden{"x"}},
+		{"Optional[Sensitive[String]]", nil, nil},
+		{"Array[Sensitive[String]]", []any{"x", hidden{"y"}, nil}, []any{hidden{"x"}, hidden{"y"}, nil}},
+		{"Array[Sensitive]", hidden{[]any{"x"}}, hidden{[]any{"x"}}},
+		{"Struct[{a => String, Optional[b] => Optional[Sensitive]}]", two, map[string]any{"a": "1", "b": hidden{"2"}}},
+		{"Struct[{a => String, Optional[b] => Optional[Sensitive]}]", one, one},
+		{"Hash[String, Sensitive]", two, map[string]any{"a": hidden{"1"}, "b": hidden{"2"}}},
+		{"Hash[Sensitive, String]", one, hidden{one}},
+		{"Tuple[String, Sensitive[String], 1, 5]", []any{"a", "b", "c"}, []any{"a", hidden{"b"}, hidden{"c"}}},
+		{"Variant[String, Sensitive[String]]", "x", hidden{"x"}},
+		{"Variant[Struct[{a => Sensitive}], Hash[String, String]]", one, map[string]any{"a": hidden{"1"}}},
+		{"My::List[Sensitive[String]]", []any{"x"}, hidden{[]any{"x"}}},
+		{"Sensitive[Struct[{a => Sensitive}]]", one, hidden{map[string]any{"a": hidden{"1"}}}},
+		{"Array[String]", []any{"x"}, []any{"x"}},
+		{"Array[Sensitive[String]]", "no list", hidden{"no list"}},
+	} {
+		parsed, err := Parse(c.text)
+		require.NoError(t, err)
+		require.Equal(t, c.want, parsed.Hide(c.v, wrap), c.text)
+	}
+	require.Equal(t, map[string]any{"a": "1", "b": "2"}, two, "and is left as it was")
+}
+
+// TestCheckSecret: what is wrong with a secret is said without anything of it.
+func TestCheckSecret(t *testing.T) {
+	for _, c := range []struct{ text, value, want string }{
+		{"Hash[String,Integer]", `{"kk":"x"}`, "expected Hash[String,Integer], got another Hash"},
+		{"Hash[Integer,Integer]", `{"kk":1}`, "expected Hash[Integer,Integer], got another Hash"},
+		{"Struct[{a=>String}]", `{"a":"x","kk":1}`, "expected Struct[{a=>String}], got another Hash"},
+		{"Optional[Array[Hash[String,Integer]]]", `[{"kk":"x"}]`, "expected Optional[Array[Hash[String,Integer]]], got another Array"},
+		{"Integer[1]", `0`, "expected Integer[1], got Integer"},
+	} {
+		parsed, err := Parse(c.text)
+		require.NoError(t, err)
+		require.EqualError(t, parsed.CheckSecret(value(t, c.value)), c.want)
+		require.Error(t, parsed.Check(value(t, c.value)))
+	}
+	parsed, err := Parse("Hash[String,Integer]")
+	require.NoError(t, err)
+	require.NoError(t, parsed.CheckSecret(value(t, `{"kk":1}`)))
 }
 
 func TestSlowPatternEnds(t *testing.T) {

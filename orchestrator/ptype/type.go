@@ -12,7 +12,7 @@ type Type struct {
 	name    string // as written, without arguments
 	text    string // as written
 	known   bool
-	of      []*Type // element, key and value, or alternatives
+	of      []*Type // element, key and value, alternatives, or what one that is not known names
 	low     *big.Float
 	high    *big.Float // nil: no limit
 	words   []string   // of Enum
@@ -39,21 +39,6 @@ func (t *Type) Unknown() []string {
 		names = append(names, f.typ.Unknown()...)
 	}
 	return names
-}
-
-// Sensitive tells whether a value of the type is a secret.
-func (t *Type) Sensitive() bool {
-	switch t.name {
-	case "Sensitive":
-		return true
-	case "Optional", "NotUndef", "Variant":
-		for _, o := range t.of {
-			if o.Sensitive() {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // takesUndef tells whether undef is of the type.
@@ -123,6 +108,12 @@ func (t *Type) resolve(p *parser, args []arg) {
 		}
 	default:
 		t.known = false
+		for _, a := range args {
+			if a.kind == argType {
+				t.of = append(t.of, a.typ)
+			}
+			t.fields = append(t.fields, a.fields...)
+		}
 	}
 }
 

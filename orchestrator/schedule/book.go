@@ -123,6 +123,7 @@ func (s *Scheduler) changeOnce(ctx context.Context, who Subject, id int64, chang
 		if e.Secret, err = s.open(e); err != nil {
 			return err
 		}
+		e.Hidden = hidden(&before)
 	}
 	if err := s.mayRun(ctx, who, e); err != nil {
 		return err

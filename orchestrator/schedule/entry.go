@@ -33,6 +33,7 @@ type Entry struct {
 	Input       json.RawMessage // an object, as the API shows it: nothing in it is secret
 	Sealed      []byte          // the input with its secrets, encrypted; nil: Input is all
 	Secret      json.RawMessage // the input with its secrets, until it is sealed; never stored
+	Hidden      []string        // params of Secret that were secrets when it was sealed before; never stored
 	Userdata    json.RawMessage // an object
 	Owner       json.RawMessage // who made it, as known then: an object
 	OwnerID     uuid.UUID

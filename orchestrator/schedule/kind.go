@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"dalang/orchestrator/job"
 	"dalang/orchestrator/rbac"
@@ -30,6 +31,7 @@ type Order struct {
 	Environment string
 	Description string
 	Input       json.RawMessage // with its secrets
+	Hidden      []string        // params that were secrets when the entry was made, and still are
 	Userdata    json.RawMessage
 }
 
@@ -46,8 +48,23 @@ func (s *Scheduler) check(ctx context.Context, e *Entry) error {
 	if err != nil {
 		return err
 	}
-	e.Input, e.Sealed, e.Secret = shown, s.cfg.Secrets.Seal(sealed, e.Secret), nil
+	e.Input, e.Sealed, e.Secret, e.Hidden = shown, s.cfg.Secrets.Seal(sealed, e.Secret), nil, nil
 	return nil
+}
+
+// hidden are the params that an entry's input does not show. They are secrets
+// also for what its task or plan says of them later.
+func hidden(e *Entry) []string {
+	var shown struct {
+		Sensitive []string `json:"sensitive_parameters"`
+	}
+	_ = json.Unmarshal(e.Input, &shown) // what it is otherwise has none
+	return shown.Sensitive
+}
+
+// joined are all names of two lists, sorted.
+func joined(a, b []string) []string {
+	return slices.Compact(slices.Sorted(slices.Values(slices.Concat(a, b))))
 }
 
 // open is an entry's input with its secrets.

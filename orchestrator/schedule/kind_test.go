@@ -92,6 +92,7 @@ func TestTask(t *testing.T) {
 		pass(time.Minute)
 		require.Len(t, k.tasks, 1)
 		want.Environment, want.Description, want.Userdata, want.ScheduledJob, want.Firing = "production", "why", json.RawMessage(`{"a":1}`), "1", 1
+		want.Secrets = []string{"password"}
 		require.Equal(t, want, k.tasks[0])
 		require.Equal(t, "as ann", w.get(id).Last.Error.Msg)
 
@@ -104,9 +105,14 @@ func TestTask(t *testing.T) {
 		require.Contains(t, string(w.get(id).Input), `"parameters":{"n":1.50},"sensitive_parameters":["name","password"]`)
 		require.NoError(t, l.Change(t.Context(), ann, id, func(e *schedule.Entry) error { e.Description = "x"; return nil }))
 		pass(time.Minute)
+		require.Equal(t, []string{"name", "password"}, k.tasks[1].Secrets)
 		require.Equal(t, "strict", k.tasks[1].Environment)
 		require.Equal(t, want.Params, k.tasks[1].Params)
 		require.Equal(t, want.Targets, k.tasks[1].Targets)
+
+		// And what was a secret stays one where the task says nothing of it.
+		require.NoError(t, l.Change(t.Context(), ann, id, in("production")))
+		require.Contains(t, string(w.get(id).Input), `"parameters":{"n":1.50},"sensitive_parameters":["name","password"]`)
 	})
 }
 
@@ -128,6 +134,7 @@ func TestPlan(t *testing.T) {
 		require.JSONEq(t, `{"name":"canary","parameters":{"message":"hello","nodes":{"type":"query","value":"nodes{}"}},"sensitive_parameters":["password"],"timeout":60}`, string(w.get(id).Input))
 		pass(time.Minute)
 		want.Environment, want.Description, want.Userdata, want.ScheduledJob, want.Firing = "production", "why", json.RawMessage(`{"a":1}`), "1", 1
+		want.Sensitive = []string{"password"}
 		require.Equal(t, []schedule.PlanOrder{want}, k.plans)
 		require.Equal(t, "puppetlabs.orchestrator/unknown-plan", w.get(id).Last.Error.Kind)
 	})

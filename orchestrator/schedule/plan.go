@@ -19,6 +19,7 @@ type PlanOrder struct {
 	// Find are params whose values are nodes that are found when it runs.
 	Find map[string]job.Scope `json:"find,omitempty"`
 
+	Sensitive    []string        `json:"-"` // params that are secrets whatever the plan says
 	Environment  string          `json:"-"`
 	Description  string          `json:"-"`
 	Userdata     json.RawMessage `json:"-"`
@@ -68,13 +69,13 @@ func Plans(run Planning) Kind {
 			if err != nil {
 				return nil, err
 			}
-			p.Environment = e.Environment
+			p.Environment, p.Sensitive = e.Environment, e.Hidden
 			secrets, err := run.Check(ctx, p)
 			if err != nil {
 				return nil, err
 			}
 			doc := shownPlan{Name: p.Plan, Timeout: p.Timeout}
-			if doc.Parameters, doc.Sensitive, err = public(p.Params, secrets); err != nil {
+			if doc.Parameters, doc.Sensitive, err = public(p.Params, joined(secrets, e.Hidden)); err != nil {
 				return nil, err
 			}
 			for name, scope := range p.Find {
@@ -87,7 +88,7 @@ func Plans(run Planning) Kind {
 			if err != nil {
 				return 0, err
 			}
-			p.Environment, p.Description, p.Userdata = o.Environment, o.Description, o.Userdata
+			p.Environment, p.Description, p.Userdata, p.Sensitive = o.Environment, o.Description, o.Userdata, o.Hidden
 			p.ScheduledJob, p.Firing = strconv.FormatInt(o.Entry, 10), o.Firing
 			return run.Start(ctx, who, p)
 		},

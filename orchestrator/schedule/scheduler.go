@@ -305,5 +305,6 @@ func (s *Scheduler) start(ctx context.Context, e *Entry, f Firing) (int64, error
 	if err != nil {
 		return 0, err
 	}
-	return kind.Run(ctx, who, Order{Firing: f.ID, Entry: e.ID, Environment: e.Environment, Description: e.Description, Input: input, Userdata: e.Userdata})
+	return kind.Run(ctx, who, Order{Firing: f.ID, Entry: e.ID, Environment: e.Environment, Description: e.Description, Input: input,
+		Hidden: hidden(e), Userdata: e.Userdata})
 }

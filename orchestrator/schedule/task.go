@@ -81,13 +81,13 @@ func Tasks(run Tasking) Kind {
 			if err != nil {
 				return nil, err
 			}
-			t.Environment = e.Environment
+			t.Environment, t.Secrets = e.Environment, e.Hidden
 			secrets, err := run.Check(ctx, t)
 			if err != nil {
 				return nil, err
 			}
 			doc := shownTask{Name: t.Task, Scope: t.Scope, Noop: t.Noop, Timeout: t.Timeout}
-			if doc.Parameters, doc.Sensitive, err = public(t.Params, secrets); err != nil {
+			if doc.Parameters, doc.Sensitive, err = public(t.Params, joined(secrets, e.Hidden)); err != nil {
 				return nil, err
 			}
 			for i := range t.Targets {
@@ -100,7 +100,7 @@ func Tasks(run Tasking) Kind {
 			if err != nil {
 				return 0, err
 			}
-			t.Environment, t.Description, t.Userdata = o.Environment, o.Description, o.Userdata
+			t.Environment, t.Description, t.Userdata, t.Secrets = o.Environment, o.Description, o.Userdata, o.Hidden
 			t.ScheduledJob, t.Firing = strconv.FormatInt(o.Entry, 10), o.Firing
 			return run.Task(ctx, who, t)
 		},

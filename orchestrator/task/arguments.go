@@ -17,7 +17,9 @@ type Arguments struct {
 	Sensitive []string       // names of those given that are secrets, sorted
 }
 
-// Problems is everything that is wrong with parameters, one line each.
+// Problems is everything that is wrong with parameters, one line each. They
+// show names of parameters and keys of hashes, but none of those in parameters
+// that are secrets, and no values.
 type Problems []string
 
 func (p Problems) Error() string { return strings.Join(p, "; ") }
@@ -42,7 +44,11 @@ func Check(parameters []Parameter, given map[string]any, strict bool) (*Argument
 			continue
 		}
 		if p.Type != nil {
-			if err := p.Type.Check(v); err != nil {
+			check := p.Type.Check
+			if p.Sensitive {
+				check = p.Type.CheckSecret
+			}
+			if err := check(v); err != nil {
 				problems = append(problems, fmt.Sprintf("the parameter '%s': %v", p.Name, err))
 			}
 		}
@@ -68,8 +74,9 @@ func Check(parameters []Parameter, given map[string]any, strict bool) (*Argument
 }
 
 // Arguments checks the parameters of a run of the task, a JSON object or null.
-// Its error is Problems.
-func (m *Metadata) Arguments(params json.RawMessage) (*Arguments, error) {
+// Those named by secrets are secrets whatever the task says of them. Its error
+// is Problems.
+func (m *Metadata) Arguments(params json.RawMessage, secrets ...string) (*Arguments, error) {
 	given, err := Object(params)
 	if err != nil {
 		return nil, Problems{"the parameters are not an object"}
@@ -84,7 +91,21 @@ func (m *Metadata) Arguments(params json.RawMessage) (*Arguments, error) {
 		sort.Strings(reserved)
 		return nil, reserved
 	}
-	return Check(m.Parameters, given, m.Typed)
+	parameters := slices.Clone(m.Parameters)
+	for i := range parameters {
+		parameters[i].Sensitive = parameters[i].Sensitive || slices.Contains(secrets, parameters[i].Name)
+	}
+	a, err := Check(parameters, given, m.Typed)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range secrets {
+		if _, there := given[name]; there && !slices.Contains(a.Sensitive, name) {
+			a.Sensitive = append(a.Sensitive, name)
+		}
+	}
+	slices.Sort(a.Sensitive)
+	return a, nil
 }
 
 // Public is a copy of given, an object, without what is sensitive.

@@ -53,7 +53,7 @@ type Metadata struct {
 	Typed           bool        // the metadata names its parameters
 	Implementations []Implementation
 	Files           []string // module/mount/path; a directory ends with /
-	// Raw is the whole object as it was written, which clients are shown.
+	// Raw is the whole object as it was written; see Shown.
 	Raw json.RawMessage
 }
 
@@ -159,6 +159,34 @@ func Parse(text []byte) (*Metadata, error) {
 		return nil, fail(KindInvalidMetadata, "%v", err)
 	}
 	return m, nil
+}
+
+// Shown is Raw as everybody may see it: the defaults of parameters that are
+// secrets are null.
+func (m *Metadata) Shown() (json.RawMessage, error) {
+	secret := func(p Parameter) bool { return p.Sensitive && p.Default != nil }
+	if !slices.ContainsFunc(m.Parameters, secret) {
+		return m.Raw, nil
+	}
+	var members map[string]json.RawMessage
+	var params map[string]map[string]json.RawMessage
+	if err := json.Unmarshal(m.Raw, &members); err != nil {
+		return nil, fmt.Errorf("metadata of a task: %w", err)
+	}
+	if err := json.Unmarshal(members["parameters"], &params); err != nil {
+		return nil, fmt.Errorf("metadata of a task: %w", err)
+	}
+	for _, p := range m.Parameters {
+		if secret(p) {
+			params[p.Name]["default"] = json.RawMessage("null")
+		}
+	}
+	text, err := Marshal(params)
+	if err != nil {
+		return nil, fmt.Errorf("metadata of a task: %w", err)
+	}
+	members["parameters"] = text
+	return Marshal(members)
 }
 
 // ValidFile tells whether a name may be that of a shared file, or of a

@@ -68,6 +68,28 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
+// TestShown: what everybody is shown has no secrets.
+func TestShown(t *testing.T) {
+	for text, want := range map[string]string{
+		service: "", `{}`: "", `{"parameters":{"a":{"sensitive":true}}}`: "",
+		`{"x":[1.0],"parameters":{"a":{"type":"Array[Sensitive]","default":["hush"]},"b":{"default":"<1>"},"c":{"sensitive":true,"default":"hush"}}}`: `{"x":[1.0],"parameters":{"a":{"type":"Array[Sensitive]","default":null},"b":{"default":"<1>"},"c":{"sensitive":true,"default":null}}}`,
+	} {
+		m, err := Parse([]byte(text))
+		require.NoError(t, err)
+		got, err := m.Shown()
+		require.NoError(t, err)
+		if text == service {
+			require.Contains(t, string(got), `"default":null`)
+			require.NotContains(t, string(got), `"default":"x"`)
+			continue
+		}
+		if want == "" {
+			want = text
+		}
+		require.JSONEq(t, want, string(got))
+	}
+}
+
 func TestNames(t *testing.T) {
 	for name, want := range map[string]bool{"package": true, "package::linux": true, "a::b::c": false, "Package": false, "": false, "a::": false, "a/b": false} {
 		require.Equal(t, want, ValidName(name), name)
@@ -95,6 +117,17 @@ func TestArguments(t *testing.T) {
 		"the parameter 'name' is missing: String[1]; the parameter 'password': expected Optional[String], got Array; "+
 		"the parameter 'retries': expected Integer[0, 10], got Integer; there is no parameter 'nmae'")
 	require.NotContains(t, err.Error(), "hush")
+
+	// Of secrets not even the keys of hashes are told, whoever says that they are secrets.
+	m, err = Parse([]byte(`{"parameters":{"h":{"type":"Hash[String,Integer]","sensitive":true},"n":{"type":"Array[Hash[String,Sensitive[Integer]]]"},
+		"o":{"type":"Hash[String,Integer]"}}}`))
+	require.NoError(t, err)
+	_, err = m.Arguments(json.RawMessage(`{"h":{"hush":"x"},"n":[{"hush":"x"}],"o":{"hush":"x"}}`), "o", "p")
+	require.EqualError(t, err, "the parameter 'h': expected Hash[String,Integer], got another Hash; "+
+		"the parameter 'n': expected Array[Hash[String,Sensitive[Integer]]], got another Array; the parameter 'o': expected Hash[String,Integer], got another Hash")
+	a, err = m.Arguments(json.RawMessage(`{"h":{},"n":[],"o":{}}`), "o", "p")
+	require.NoError(t, err)
+	require.Equal(t, []string{"h", "n", "o"}, a.Sensitive)
 	for _, bad := range []string{`[]`, `"x"`, `{`, `{} {}`} {
 		_, err = m.Arguments(json.RawMessage(bad))
 		require.EqualError(t, err, "the parameters are not an object", bad)

@@ -84,6 +84,9 @@ func (a *API) getPlan(w http.ResponseWriter, r *http.Request, s Subject) error {
 		for i := range found.Parameters {
 			p := &found.Parameters[i]
 			of := planParameter{Type: "Any", Description: p.Description, Default: p.Default, Sensitive: p.Sensitive}
+			if p.Sensitive && p.Default != nil {
+				of.Default = json.RawMessage("null") // that there is one is no secret
+			}
 			if p.Type != nil {
 				of.Type = p.Type.String()
 			}

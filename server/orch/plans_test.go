@@ -82,7 +82,7 @@ func (s *stage) Describe(ctx context.Context, environment, name string) (*planjo
 	switch name {
 	case "canary":
 		p, err := plan.Parse(name, []byte("description: First one, then all\nparameters:\n  nodes: {type: TargetSpec, description: where}\n"+
-			"  canary: {type: Integer, default: 1}\n  key: {type: 'Sensitive[String]'}\n  any:\nsteps: []\n"))
+			"  canary: {type: Integer, default: 1}\n  key: {type: 'Sensitive[String]'}\n  more: {type: 'Array[Sensitive[String]]', default: [hush]}\n  any:\nsteps: []\n"))
 		return &planjob.Description{Name: name, Description: p.Description, Parameters: p.Parameters, Runnable: true}, err
 	case "profile::deep::er":
 		return &planjob.Description{Name: name, Puppet: true}, nil
@@ -159,10 +159,10 @@ type clientPlan struct {
 		Description string `json:"description"`
 		Private     bool   `json:"private,omitempty"`
 		Parameters  map[string]struct {
-			Type        string `json:"type"`
-			Description string `json:"description,omitempty"`
-			Default     any    `json:"default_value,omitempty"`
-			Sensitive   bool   `json:"sensitive,omitempty"`
+			Type        string          `json:"type"`
+			Description string          `json:"description,omitempty"`
+			Default     json.RawMessage `json:"default_value,omitempty"`
+			Sensitive   bool            `json:"sensitive,omitempty"`
 		} `json:"parameters"`
 	} `json:"metadata"`
 }
@@ -354,8 +354,9 @@ func TestPlans(t *testing.T) {
 	require.Equal(t, "canary", p.Name)
 	require.Equal(t, "First one, then all", p.Metadata.Description)
 	require.Equal(t, "TargetSpec", p.Metadata.Parameters["nodes"].Type)
-	require.InDelta(t, 1, p.Metadata.Parameters["canary"].Default, 0)
+	require.Equal(t, "1", string(p.Metadata.Parameters["canary"].Default))
 	require.True(t, p.Metadata.Parameters["key"].Sensitive)
+	require.Contains(t, string(a.get(t, "/orchestrator/v1/plans/canary/init")), `"more":{"type":"Array[Sensitive[String]]","default_value":null,"sensitive":true}`)
 	require.Equal(t, "Any", p.Metadata.Parameters["any"].Type)
 	require.Contains(t, string(a.get(t, "/orchestrator/v1/plans/profile/deep::er")), `"metadata":{}`)
 	a.refused(t, http.MethodGet, "/orchestrator/v1/plans?environment=test", "", http.StatusNotFound, "unknown-environment")

@@ -106,6 +106,10 @@ func (a *API) getTask(w http.ResponseWriter, r *http.Request, s Subject) error {
 	if err != nil {
 		return err
 	}
+	metadata, err := found.Metadata.Shown()
+	if err != nil {
+		return err
+	}
 	return WriteJSON(w, http.StatusOK, taskDoc{taskItem{a.taskRef(r, found.Name), may(found.Name)}, codeRef{Name: environment},
-		orEmpty(found.Metadata.Raw), append([]task.File{}, found.Files...)})
+		orEmpty(metadata), append([]task.File{}, found.Files...)})
 }

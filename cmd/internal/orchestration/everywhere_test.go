@@ -34,8 +34,8 @@ func (w *world) everyAnswer(t *testing.T, fn func(path string, body []byte)) int
 	require.NotEmpty(t, jobs)
 	require.NotEmpty(t, plans)
 	require.NotEmpty(t, scheduled)
-	values := map[string][]string{"environment": {"production"}, "module": {"demo", "vault"}, "task": {"init", "greet", "stdin"},
-		"plan": {"deploy", "tasks", "commands"}, "node": {"one.example.com", "switch.example.com"}, "target": {"1"}, "user": {"current"}, "role": {"1"},
+	values := map[string][]string{"environment": {"production"}, "module": {"demo", "vault"}, "task": {"init", "greet", "stdin", "nested"},
+		"plan": {"deploy", "tasks", "commands", "nested", "default", "puppet"}, "node": {"one.example.com", "switch.example.com"}, "target": {"1"}, "user": {"current"}, "role": {"1"},
 		"group": {"00000000-0000-4000-8000-000000000000"}, "service": {"puppetdb-status", "orchestrator"}, "path": {"", "/list", "tasks/vault/stdin.sh?environment=production"}}
 	good, paths := 0, map[string]bool{}
 	for _, m := range regexp.MustCompile("(?m)^\\| ([A-Zany, ]+) \\| `([^`]+)` \\|").FindAllStringSubmatch(string(list), -1) {

@@ -42,7 +42,7 @@ type vault struct {
 }
 
 // holds is how many runs one round of everything has.
-const holds = 19
+const holds = 22
 
 // TestSecrets: after all that takes secrets has run, also across kills of the
 // server and of agents, none of them is in a file, a log, an answer or a
@@ -114,7 +114,8 @@ func newVault(t *testing.T) *vault {
 		}
 	}
 	v.world = newWorld(t, "--log-level", "debug", "--set", "orchestrator.environmentpath="+v.modules(t), "--set", "orchestrator.pcp-timeout=300ms",
-		"--set", "orchestrator.schedule-warmup=0s")
+		"--set", "orchestrator.schedule-warmup=0s",
+		"--set", "orchestrator.plans-external-runner="+v.runner(t))
 	v.processes = &processes{canaries: v.canaries, program: v.Binary(), environ: inEnvironments(), arguments: inArguments()}
 	v.watch(t)
 	for _, name := range []string{"one.example.com", "two.example.com"} {
@@ -153,6 +154,14 @@ func (v *vault) quoted(name string) string {
 	return string(text)
 }
 
+// runner is what runs plans in the Puppet language; it tells the length of what it gets.
+func (v *vault) runner(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "runner.sh")
+	require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\nn=$(wc -c)\necho \"$n\"\n"), 0o700))
+	return path
+}
+
 // modules are tasks and plans that tell the length of what they get, and wait.
 func (v *vault) modules(t *testing.T) string {
 	t.Helper()
@@ -165,7 +174,32 @@ func (v *vault) modules(t *testing.T) string {
 		return "parameters: {targets: {type: TargetSpec}, secret: {type: 'Sensitive[String]'}}\nsteps:\n- message: \"a ${secret}, $secret\"\n" + steps +
 			"- eval: {a: $secret}\n- message: \"the end\"\nreturn: {secret: $secret, more: [\"${secret}\"]}\n"
 	}
+	// Types with secrets somewhere in them.
+	types := map[string]string{"secret": "Array[Sensitive[String]]", "pair": "Struct[{user => String, pw => Optional[Sensitive[String]]}]",
+		"deep": "Hash[String, Tuple[Integer, Sensitive[String]]]", "keys": "Optional[Sensitive[Hash[String, Integer]]]"}
+	nested, named, listed := map[string]any{}, "parameters: {targets: {type: TargetSpec}", "plan vault::puppet(TargetSpec $targets"
+	for name, of := range types {
+		nested[name] = map[string]string{"type": of}
+		named += fmt.Sprintf(", %s: {type: '%s'}", name, of)
+		listed += fmt.Sprintf(",\n  %s $%s = undef", of, name)
+	}
+	metadata, err := json.Marshal(map[string]any{"input_method": "stdin", "parameters": nested})
+	require.NoError(t, err)
 	for name, text := range map[string]string{
+		"tasks/nested.json": string(metadata),
+		"tasks/nested.sh":   "#!/bin/sh\nn=$(wc -c)\n" + wait("nested") + "\necho '{\"length\":'$n'}'\n",
+		"plans/nested.yaml": named + "}\nsteps:\n- message: \"a ${secret} ${pair} ${deep} ${keys}, $secret ${secret[0]} ${pair['pw']}\"\n" +
+			"- {name: t, task: 'vault::nested', targets: $targets, parameters: {secret: $secret, pair: $pair, deep: $deep, keys: $keys}}\n" +
+			"- {name: c, command: \"echo ${secret} ${pair}\", targets: $targets}\n- {name: p, plan: vault::inner, parameters: {secret: $secret, deep: $deep}}\n" +
+			"return: [$secret, $pair, $deep, $keys, $p]\n",
+		"plans/inner.yaml":   "parameters: {secret: {type: 'Array[Sensitive[String]]'}, deep: {}}\nsteps:\n- message: \"${secret} $deep\"\nreturn: [$secret, $deep]\n",
+		"plans/plain.yaml":   "parameters: {secret: {type: 'Sensitive[Hash]'}}\nsteps:\n- {plan: vault::strict, parameters: {h: $secret}}\n",
+		"plans/strict.yaml":  "parameters: {h: {type: 'Hash[String, Integer]'}}\nsteps: []\n",
+		"plans/given.yaml":   "parameters: {secret: {type: 'Sensitive[Hash]'}}\nsteps:\n- {task: 'vault::strict', targets: one.example.com, parameters: {h: $secret}}\n",
+		"plans/default.yaml": "parameters: {secret: {type: 'Array[Sensitive[String]]', default: [" + v.quoted("default") + "]}}\nsteps:\n- message: \"$secret\"\nreturn: $secret\n",
+		"plans/puppet.pp":    listed + ",\n) { }\n",
+		"tasks/strict.json":  `{"parameters":{"h":{"type":"Hash[String,Integer]"},"k":{"type":"Hash[String,Integer]","sensitive":true}}}`,
+		"tasks/strict.sh":    "#!/bin/sh\n",
 		"tasks/stdin.json":   `{"input_method":"stdin",` + parameters + `}`,
 		"tasks/stdin.sh":     "#!/bin/sh\nn=$(wc -c)\n" + wait("stdin") + "\necho '{\"length\":'$n'}'\n",
 		"tasks/environ.json": `{"input_method":"environment",` + parameters + `}`,
@@ -243,6 +277,13 @@ func (v *vault) everything(t *testing.T, round string) {
 		v.accepted(t, "/command/plan_run", fmt.Sprintf(`{"plan_name":"vault::%s","params":{"targets":"two.example.com,switch.example.com","secret":%s}}`,
 			name, v.quoted(secret)))
 	}
+	nested := func(more string) string {
+		return fmt.Sprintf(`{"secret":[%[1]s],"pair":{"user":"kim","pw":%[1]s},"deep":{"x":[1,%[1]s]},"keys":{%[1]s:1}%s}`, v.quoted("param"), more)
+	}
+	v.accepted(t, "/command/task", `{"task":"vault::nested","params":`+nested("")+`,"description":"round `+round+`",`+agents+`}`)
+	v.accepted(t, "/command/plan_run", `{"plan_name":"vault::nested","params":`+nested(`,"targets":"two.example.com"`)+`}`)
+	v.accepted(t, "/command/plan_run", `{"plan_name":"vault::puppet","params":`+nested(`,"targets":"two.example.com"`)+`}`)
+	v.accepted(t, "/command/plan_run", `{"plan_name":"vault::default","params":{}}`)
 	at := time.Now().Add(1100 * time.Millisecond).UTC().Format(time.RFC3339Nano)
 	later := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
 	scheduled := func(kind, at, input string) {
@@ -323,7 +364,7 @@ func (v *vault) states(t *testing.T) {
 			results += fmt.Sprint(n.Result["length"]) + " "
 		}
 	}
-	require.Equal(t, 8, tasks)
+	require.Equal(t, 9, tasks)
 	require.Contains(t, results, fmt.Sprintf("%d ", len(v.value("environ"))))
 	var plans struct {
 		Items []struct{ Name, State string }
@@ -347,10 +388,15 @@ func (v *vault) mistakes(t *testing.T) {
 		v.accepted(t, "/command/task", failing+target(more)+`}`)
 	}
 	v.accepted(t, "/command/task", failing+`"scope":{"nodes":["gone.example.com"]}}`)
+	for _, plan := range []string{"plain", "given"} {
+		v.accepted(t, "/command/plan_run", `{"plan_name":"vault::`+plan+`","params":{"secret":{`+secret+`:"x"}}}`)
+	}
 	v.accepted(t, "/command/plan_run", `{"plan_name":"vault::fails","params":{"targets":"x","secret":`+secret+`}}`)
 	const nodes = `"scope":{"nodes":["one.example.com"]}}`
 	for path, bodies := range map[string][]string{
 		"/orchestrator/v1/command/task": {
+			`{"task":"vault::strict","params":{"k":{` + secret + `:"x"}},` + nodes, `{"task":"vault::nested","params":{"keys":{` + secret + `:"x"}},` + nodes,
+			`{"task":"vault::nested","params":{"secret":[{` + secret + `:1}],"pair":{` + secret + `:1},"deep":{` + secret + `:1}},` + nodes,
 			`{"task":"vault::stdin","params":{"secret":[` + secret + `]},` + nodes, `{"task":"vault::stdin","params":{"secrte":` + secret + `},` + nodes,
 			`{"task":"vault::stdin","params":{"secret":` + secret + `},"scope":{"nodes":["one.example.com"]`,
 			`{"task":"vault::none","params":{"secret":` + secret + `},` + nodes, failing + target(`,"password":[`+password+`]`) + `}`,
@@ -358,6 +404,8 @@ func (v *vault) mistakes(t *testing.T) {
 			failing + target(`,"password":`+password+`,"run-as-command":{"a":`+sudo+`}`) + `}`,
 		},
 		"/orchestrator/v1/command/plan_run": {`{"plan_name":"vault::tasks","params":{"targets":"a","secret":[` + secret + `]}}`,
+			`{"plan_name":"vault::plain","params":{"secret":[{` + secret + `:1}]}}`, `{"plan_name":"vault::nested","params":{"targets":"a","keys":{` + secret + `:"x"}}}`,
+			`{"plan_name":"vault::nested","params":{"targets":"a","secret":[{` + secret + `:1}],"pair":{` + secret + `:1},"deep":{` + secret + `:1}}}`,
 			`{"plan_name":"vault::tasks","params":{"targets":"a","secrte":` + secret + `}}`, `{"plan_name":"vault::none","params":{"secret":` + secret + `}}`},
 		"/orchestrator/v1/command/schedule_task": {failing + nodes[:len(nodes)-1] + `,"environment":"production","scheduled_time":"2001-01-01T00:00:00Z"}`},
 		"/inventory/v1/command/create-connection": {
