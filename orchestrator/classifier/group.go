@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"dalang/orchestrator/job"
 )
 
 // Params are values by name, each as JSON.
@@ -30,10 +32,7 @@ type Group struct {
 	Serial                int64 // goes up with every change
 }
 
-var (
-	idForm          = regexp.MustCompile(`\A[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\z`)
-	environmentForm = regexp.MustCompile(`\A[A-Za-z0-9_]+\z`)
-)
+var idForm = regexp.MustCompile(`\A[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\z`)
 
 // IsID tells whether a text has the form of a group's id.
 func IsID(text string) bool { return idForm.MatchString(text) }
@@ -45,8 +44,8 @@ func (g *Group) check() error {
 		return violation("name must be a text of 1 to 1024 bytes, and is %.80q", g.Name)
 	case len(g.Description) > 64<<10:
 		return violation("description must have at most 65536 bytes, and has %d", len(g.Description))
-	case len(g.Environment) > 255 || !environmentForm.MatchString(g.Environment):
-		return violation("environment must be a name of letters, digits and _, and is %.80q", g.Environment)
+	case !job.ValidEnvironment(g.Environment):
+		return violation("environment must be %s, and is %.80q", job.EnvironmentName, g.Environment)
 	case !IsID(g.Parent):
 		return violation("parent must be the id of a group, and is %.80q", g.Parent)
 	}

@@ -54,8 +54,6 @@ var planPattern = regexp.MustCompile(`\A[a-z][a-z0-9_]*(::[a-z][a-z0-9_]*)*\z`)
 // ValidPlan tells whether a name may be a plan's.
 func ValidPlan(name string) bool { return planPattern.MatchString(name) }
 
-var environmentPattern = regexp.MustCompile(`\A[A-Za-z0-9_]+\z`)
-
 // unknownTask answers for names that cannot be tasks, too.
 func unknownTask(environment, name string) error {
 	return job.UnknownTask(environment, name)

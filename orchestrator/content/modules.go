@@ -63,7 +63,7 @@ type listing struct {
 
 // home is an environment's directory.
 func (d *Directory) home(environment string) (string, error) {
-	if environmentPattern.MatchString(environment) {
+	if job.ValidEnvironment(environment) {
 		for _, dir := range d.cfg.Path {
 			home := filepath.Join(dir, environment)
 			if info, err := os.Stat(home); err == nil && info.IsDir() {

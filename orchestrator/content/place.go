@@ -125,7 +125,7 @@ func (d *Directory) placed(environment, home, full, within, below string) (Place
 
 // Files is Directory's; a Puppet Server gives single files only.
 func (s *Server) Files(ctx context.Context, environment, name string) ([]Placed, error) {
-	if !environmentPattern.MatchString(environment) {
+	if !job.ValidEnvironment(environment) {
 		return nil, job.UnknownEnvironment(environment)
 	}
 	names, err := places(name)

@@ -105,7 +105,7 @@ type catalog struct {
 }
 
 func (s *Server) list(ctx context.Context, path, environment string) ([]Entry, string, error) {
-	if !environmentPattern.MatchString(environment) {
+	if !job.ValidEnvironment(environment) {
 		return nil, "", job.UnknownEnvironment(environment)
 	}
 	l, err := cached(ctx, s.cache, path+"\x00"+environment, func(ctx context.Context) (catalog, error) {
@@ -145,7 +145,7 @@ func (s *Server) Task(ctx context.Context, environment, name string) (*task.Task
 	if !task.ValidName(name) {
 		return nil, unknownTask(environment, name)
 	}
-	if !environmentPattern.MatchString(environment) {
+	if !job.ValidEnvironment(environment) {
 		return nil, job.UnknownEnvironment(environment)
 	}
 	module, own := task.SplitName(name)

@@ -32,7 +32,7 @@ type graph struct {
 // reference; none if it has no applications. Errors are *job.Error where who
 // asks can do something about it.
 func (e *Environments) Components(ctx context.Context, environment string) ([]job.Component, error) {
-	if !legal.MatchString(environment) {
+	if !job.ValidEnvironment(environment) {
 		return nil, nil
 	}
 	if e.server != nil {

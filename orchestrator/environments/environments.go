@@ -45,7 +45,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -240,12 +239,9 @@ func parse(body []byte) (map[string]Environment, error) {
 	return told, nil
 }
 
-// legal is what Puppet takes for the name of an environment.
-var legal = regexp.MustCompile(`\A[A-Za-z0-9_]+\z`)
-
 // onPath tells whether a directory of the path has an environment.
 func (e *Environments) onPath(name string) bool {
-	return legal.MatchString(name) && slices.ContainsFunc(e.cfg.Path, func(dir string) bool {
+	return job.ValidEnvironment(name) && slices.ContainsFunc(e.cfg.Path, func(dir string) bool {
 		info, err := os.Stat(filepath.Join(dir, name))
 		return err == nil && info.IsDir()
 	})

@@ -70,7 +70,7 @@ func TestSources(t *testing.T) {
 	w := newWorld(t)
 	w.body, w.seen = twoEnvironments, []string{"old", "production"}
 	dir := t.TempDir()
-	for _, name := range []string{"staging", "no-name"} {
+	for _, name := range []string{"staging", "no.name"} {
 		require.NoError(t, os.Mkdir(filepath.Join(dir, name), 0o700))
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "a_file"), nil, 0o600))
@@ -85,7 +85,7 @@ func TestSources(t *testing.T) {
 		unknown []string
 	}{
 		"what is stored": {list: []string{"old", "production"}, known: []string{"old", "production"}, unknown: []string{"test", "staging"}},
-		"path":           {path: []string{"nowhere", dir}, list: []string{"linked", "old", "production", "staging"}, known: []string{"staging", "linked"}, unknown: []string{"old", "production", "no-name", "a_file", "..", ""}},
+		"path":           {path: []string{"nowhere", dir}, list: []string{"linked", "old", "production", "staging"}, known: []string{"staging", "linked"}, unknown: []string{"old", "production", "no.name", "a_file", "..", ""}},
 		"server":         {server: true, list: []string{"old", "production", "test"}, known: []string{"production", "test"}, unknown: []string{"old"}},
 		"all": {server: true, path: []string{dir}, list: []string{"linked", "old", "production", "staging", "test"}, known: []string{"test"},
 			unknown: []string{"staging", "old"}},

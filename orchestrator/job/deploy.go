@@ -8,6 +8,18 @@ import (
 	"strings"
 )
 
+// EnvironmentName is what names of environments are, for messages.
+const EnvironmentName = "a name of letters, digits, _ and -, which does not begin with -"
+
+// ValidEnvironment tells whether a name may be an environment's. Puppet takes no
+// - in it, the documentation of command/task does (test-env-1). Such a name is
+// safe as that of a file and as an argument.
+func ValidEnvironment(name string) bool {
+	return name != "" && len(name) <= 255 && name[0] != '-' && !strings.ContainsFunc(name, func(c rune) bool {
+		return c != '_' && c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z')
+	})
+}
+
 // Deploy is the command that runs Puppet. Its JSON is what a job's options
 // show: every key, as given or defaulted (orchestrator.md §2.1, §3.1).
 type Deploy struct {

@@ -22,14 +22,13 @@ const (
 )
 
 var (
-	environmentName = regexp.MustCompile(`\A[A-Za-z0-9_]+\z`)
-	tagList         = regexp.MustCompile(`(?i)\A[a-z0-9_][a-z0-9_:,.\-]*\z`)
-	aroundComma     = regexp.MustCompile(`\s*,\s*`)
+	tagList     = regexp.MustCompile(`(?i)\A[a-z0-9_][a-z0-9_:,.\-]*\z`)
+	aroundComma = regexp.MustCompile(`\s*,\s*`)
 )
 
 // badEnvironment is the error for a text that is no environment's name.
 func badEnvironment(name string) error {
-	return invalid("environment", "a name of letters, digits and _", quoted(name))
+	return invalid("environment", job.EnvironmentName, quoted(name))
 }
 
 // jobRef names a job in the answer to a command.
@@ -203,7 +202,7 @@ func (o *object) environment(d *job.Deploy) {
 	}
 	d.Environment, d.EnforceEnvironment = *name, *name != ""
 	switch {
-	case *name != "" && !environmentName.MatchString(*name):
+	case *name != "" && !job.ValidEnvironment(*name):
 		o.fail(badEnvironment(*name))
 	case *name == "" && (enforce == nil || *enforce):
 		got := "missing"

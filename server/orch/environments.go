@@ -54,7 +54,7 @@ func (a *API) listEnvironments(w http.ResponseWriter, r *http.Request, _ Subject
 // environmentIn is the environment in the path.
 func (a *API) environmentIn(r *http.Request) (Environment, error) {
 	name := pathVar(r, "environment")
-	if !environmentName.MatchString(name) {
+	if !job.ValidEnvironment(name) {
 		return Environment{}, badEnvironment(name)
 	}
 	all, err := a.cfg.Environments.List(r.Context())

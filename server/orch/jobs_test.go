@@ -280,7 +280,7 @@ func TestEnvironments(t *testing.T) {
 	require.Len(t, instances.Items[2].Components, 2)
 	for _, below := range []string{"", "/applications", "/instances"} {
 		a.refused(t, http.MethodGet, "/orchestrator/v1/environments/nope"+below, "", http.StatusNotFound, "unknown-environment")
-		a.refused(t, http.MethodGet, "/orchestrator/v1/environments/a-b"+below, "", http.StatusBadRequest, "validation-error")
+		a.refused(t, http.MethodGet, "/orchestrator/v1/environments/-b"+below, "", http.StatusBadRequest, "validation-error")
 	}
 }
 

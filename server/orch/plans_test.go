@@ -263,7 +263,7 @@ func TestPlanCommandsRefused(t *testing.T) {
 		{planRunPath, `{"plan_name":"a","params":[]}`, "params", "an object", "an array"},
 		{planRunPath, `{"plan_name":"a","params":"x"}`, "params", "an object", "a string"},
 		{planRunPath, `{"plan_name":"a","timeout":0}`, "timeout", "an integer from 1", "0"},
-		{planRunPath, `{"plan_name":"a","environment":"a-b"}`, "environment", "a name of letters, digits and _", `"a-b"`},
+		{planRunPath, `{"plan_name":"a","environment":"--b"}`, "environment", job.EnvironmentName, `"--b"`},
 		{planRunPath, `{"plan_name":"a","parameters":{}}`, "parameters", "one of ", "an unknown key"},
 		{typedRunPath, `{"plan_name":"a"}`, "params", "an object of objects with a value", "missing"},
 		{typedRunPath, `{"plan_name":"a","params":[]}`, "params", "an object of objects with a value", "an array"},
@@ -360,7 +360,7 @@ func TestPlans(t *testing.T) {
 	require.Equal(t, "Any", p.Metadata.Parameters["any"].Type)
 	require.Contains(t, string(a.get(t, "/orchestrator/v1/plans/profile/deep::er")), `"metadata":{}`)
 	a.refused(t, http.MethodGet, "/orchestrator/v1/plans?environment=test", "", http.StatusNotFound, "unknown-environment")
-	a.refused(t, http.MethodGet, "/orchestrator/v1/plans?environment=a-b", "", http.StatusBadRequest, "validation-error")
+	a.refused(t, http.MethodGet, "/orchestrator/v1/plans?environment=-b", "", http.StatusBadRequest, "validation-error")
 	a.refused(t, http.MethodGet, "/orchestrator/v1/plans/canary/nosuch", "", http.StatusNotFound, "unknown-plan")
 	a.refused(t, http.MethodGet, "/orchestrator/v1/plans/Canary/init", "", http.StatusBadRequest, "validation-error")
 	a.refused(t, http.MethodGet, "/orchestrator/v1/plans/a::b/c", "", http.StatusBadRequest, "validation-error")

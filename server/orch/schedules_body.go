@@ -124,7 +124,7 @@ func (o *object) taskInput(e *schedule.Entry) error {
 	if o.err == nil && !task.ValidName(name) {
 		o.wrong("name", "the name of a task: module, or module::task, in lower-case letters, digits and _", quoted(name))
 	}
-	if !environmentName.MatchString(e.Environment) {
+	if !job.ValidEnvironment(e.Environment) {
 		o.fail(badEnvironment(e.Environment))
 	}
 	t := job.Task{Task: name, Scope: o.taskScope(), Targets: o.agentless(), Noop: o.yes("noop"), Timeout: o.integer("timeout", 1)}
@@ -151,7 +151,7 @@ func (o *object) planInput(e *schedule.Entry) error {
 	if o.err == nil && !content.ValidPlan(r.Plan) {
 		o.wrong("name", "the name of a plan: names of lower-case letters, digits and _ with :: between them", quoted(r.Plan))
 	}
-	if !environmentName.MatchString(e.Environment) {
+	if !job.ValidEnvironment(e.Environment) {
 		o.fail(badEnvironment(e.Environment))
 	}
 	if timeout := o.integer("timeout", 1); timeout != nil {
@@ -226,7 +226,7 @@ func (o *object) deployInput(environment string) json.RawMessage {
 	}
 	d.EnforceEnvironment = environment != ""
 	switch {
-	case environment != "" && !environmentName.MatchString(environment):
+	case environment != "" && !job.ValidEnvironment(environment):
 		o.fail(badEnvironment(environment))
 	case environment == "" && (enforce == nil || *enforce):
 		o.wrong("enforce_environment", "false where environment is empty", map[bool]string{true: "missing", false: "true"}[enforce == nil])
@@ -301,7 +301,7 @@ func (edit *scheduledEdit) apply(e *schedule.Entry) error {
 	input := edit.input
 	if input == nil && e.Type != schedule.Deploy {
 		e.Environment = *edit.environment
-		if !environmentName.MatchString(e.Environment) {
+		if !job.ValidEnvironment(e.Environment) {
 			return badEnvironment(e.Environment)
 		}
 		return nil

@@ -111,7 +111,7 @@ func TestOldTaskAndPlan(t *testing.T) {
 	}
 	require.Equal(t, clientRef{rootURL + "/scheduled_jobs/1", "1"},
 		ask("schedule_task", `{"environment" : "production", "task" : "package", "params" : {}, `+allNodes+`, "scheduled_time": "2027-05-05T19:50:08Z"}`))
-	ref := ask("schedule_task", `{"environment":"test_env_1","task":"package","params":{"action":"install","package":"httpd"},"scope":{"nodes":["node1.example.com"]},
+	ref := ask("schedule_task", `{"environment":"test-env-1","task":"package","params":{"action":"install","package":"httpd"},"scope":{"nodes":["node1.example.com"]},
 		"scheduled_time":"2027-05-05T19:50:08Z","schedule_options":{"interval":{"units":"seconds","value":86400}}}`)
 	require.JSONEq(t, `{"action":"install","package":"httpd"}`, string(s.task.Params))
 	old := strict[clientOldScheduled](t, s.get(t, oldJobs+"/"+ref.Name))

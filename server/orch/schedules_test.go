@@ -264,7 +264,7 @@ func TestScheduledValidation(t *testing.T) {
 		{at("input", `{"scope":{"nodes":["a"]},"noop":"yes"}`), "input.noop", "a boolean", "a string"},
 		{at("input", `{"scope":{"nodes":["a"]},"noop":true,"no_noop":true}`), "input.no_noop", "false where noop is true", "true"},
 		{at("environment", ""), "environment", "the name of an environment", "missing"},
-		{at("environment", `"a-b"`), "environment", "a name of letters, digits and _", `"a-b"`},
+		{at("environment", `"a/b"`), "environment", job.EnvironmentName, `"a/b"`},
 		{at("environment", `""`), "input.enforce_environment", "false where environment is empty", "missing"},
 		{body(map[string]string{"environment": `""`, "input": `{"scope":{"whole_environment":true},"enforce_environment":false}`}), "input.scope",
 			"nodes, query or node_group where environment is empty", "something else"},

@@ -57,7 +57,7 @@ func parseTask(o *object) (job.Task, error) {
 // environmentName is the member environment, production if it is absent.
 func (o *object) environmentName() string {
 	name := o.str("environment", "production")
-	if !environmentName.MatchString(name) {
+	if !job.ValidEnvironment(name) {
 		o.fail(badEnvironment(name))
 	}
 	return name

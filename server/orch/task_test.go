@@ -131,8 +131,8 @@ func TestTaskDecoding(t *testing.T) {
 	with := func(change func(*job.Task)) job.Task { task := plain; change(&task); return task }
 	yes := true
 	for body, want := range map[string]job.Task{
-		`{"environment":"test_env_1","task":"package","params":{"action":"install","name":"httpd"},"scope":{"nodes":["node1.example.com"]}}`: {
-			Environment: "test_env_1", Task: "package", Params: json.RawMessage(`{"action":"install","name":"httpd"}`),
+		`{"environment": "test-env-1", "task" : "package", "params" : { "action": "install", "name" : "httpd" }, "scope" : { "nodes" : ["node1.example.com"] }}`: {
+			Environment: "test-env-1", Task: "package", Params: json.RawMessage(`{"action":"install","name":"httpd"}`),
 			Scope: nodes("node1.example.com"), Userdata: json.RawMessage("{}")},
 		`{"task":"facts","params":{},"scope":{"nodes":["a"]}}`: plain,
 		`{"task":"facts","params":null,"scope":{"nodes":["a"]},"noop":null,"targets":null,"timeout":null,"userdata":null,"environment":null,"description":null}`: plain,
@@ -184,8 +184,8 @@ func TestTaskValidation(t *testing.T) {
 		{`{"task":"facts","params":{},"scope":{"nodes":["a"],"query":"nodes{}"}}`, "scope", "an object with exactly one key", "an object with nodes, query"},
 		{`{"task":"facts","params":{},"scope":{"whole_environment":true}}`, "scope", "an object with nodes, query or node_group", "one with whole_environment"},
 		{`{"task":"facts","params":{},"scope":{"application":"App"}}`, "scope", "an object with nodes, query or node_group", "one with application"},
-		{p + `"environment":"a-b"}`, "environment", "a name of letters, digits and _", `"a-b"`},
-		{p + `"environment":""}`, "environment", "a name of letters, digits and _", `""`},
+		{p + `"environment":"-a"}`, "environment", job.EnvironmentName, `"-a"`},
+		{p + `"environment":""}`, "environment", job.EnvironmentName, `""`},
 		{p + `"noop":"true"}`, "noop", "a boolean", "a string"},
 		{p + `"nop":true}`, "nop", "one of ", "an unknown key"},
 		{p + `"timeout":0}`, "timeout", "an integer from 1", "0"},
@@ -273,7 +273,7 @@ func TestTasks(t *testing.T) {
 			"uri":{"path":"/puppet/v3/file_content/tasks/package/linux.sh","params":{"environment":"production"}}}]}`, string(text))
 	require.Equal(t, "facts", strict[clientTask](t, a.get(t, "/orchestrator/v1/tasks/facts/init")).Name, "init is the module's task")
 
-	a.refused(t, http.MethodGet, "/orchestrator/v1/tasks?environment=a-b", "", http.StatusBadRequest, "validation-error")
+	a.refused(t, http.MethodGet, "/orchestrator/v1/tasks?environment=../b", "", http.StatusBadRequest, "validation-error")
 	a.refused(t, http.MethodGet, "/orchestrator/v1/tasks?environment=nowhere", "", http.StatusNotFound, "unknown-environment")
 	a.refused(t, http.MethodGet, "/orchestrator/v1/tasks/facts/init?environment=nowhere", "", http.StatusNotFound, "unknown-environment")
 	a.refused(t, http.MethodGet, "/orchestrator/v1/tasks/facts/other", "", http.StatusNotFound, "unknown-task")

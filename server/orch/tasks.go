@@ -64,7 +64,7 @@ func environmentOf(r *http.Request) (string, error) {
 	if values := r.URL.Query(); values.Has("environment") {
 		name = values.Get("environment")
 	}
-	if !environmentName.MatchString(name) {
+	if !job.ValidEnvironment(name) {
 		return "", badEnvironment(name)
 	}
 	return name, nil
