@@ -201,5 +201,5 @@ func (a *jobAPI) group(ctx context.Context, given string) (string, error) {
 			return g.ID, nil
 		}
 	}
-	return "", &usageError{fmt.Errorf("there is no node group %q", given)}
+	return "", &usageError{fmt.Errorf("there is no node group %q, or you may not see it: that needs the permission node_groups:view", given)}
 }

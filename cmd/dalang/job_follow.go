@@ -58,6 +58,8 @@ type follower struct {
 	plan      bool   // it is a plan job
 	next      string // where the next events start
 	away      bool   // the server did not answer the last time
+	idle      int    // looks since the last event
+	absent    int    // nodes whose agents were said to be waited for
 	interrupt chan os.Signal
 }
 
@@ -125,6 +127,10 @@ func (f *follower) look(ctx context.Context) (j *jobInfo, happened bool, err err
 	for i := range events {
 		f.screen.event(&events[i])
 	}
+	if f.idle++; len(events) > 0 {
+		f.idle = 0
+	}
+	f.tellAbsent(ctx, j)
 	f.screen.totals(j)
 	return j, len(events) > 0, nil
 }

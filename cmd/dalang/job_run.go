@@ -31,8 +31,9 @@ const runLong = `Run Puppet on nodes, and follow the runs to their end.
 
 Which nodes: --nodes names them, --query asks the database (PQL, or AST), --group
 takes those of a node group (by id or name), --application those of an
-application; --environment alone takes all nodes of an environment. Beside one of
-the others, --environment is where the nodes run; without it each runs in its own.
+application in --environment; --environment alone takes all nodes of an
+environment. Beside one of the others, --environment is where the nodes run;
+without it each runs in its own.
 
 Prints a line for each node that begins or ends, the totals, and a table at the
 end. Ctrl-C offers to stop the job; without a terminal, the job goes on and can be
@@ -59,7 +60,7 @@ func (c *jobCLI) runCommand() *cobra.Command {
 	f.StringSliceVarP(&r.nodes, "nodes", "n", nil, "`certnames`, with commas or repeated")
 	f.StringVarP(&r.query, "query", "q", "", "`query` whose rows have the certnames: PQL or AST")
 	f.StringVar(&r.group, "group", "", "node `group`, by id or name")
-	f.StringVar(&r.application, "application", "", "application: `Type` or Type[title]")
+	f.StringVar(&r.application, "application", "", "application: `Type` or Type[title]; with --environment, which has it")
 	f.StringVarP(&r.environment, "environment", "e", "", "environment in which the nodes run, or which is run as a whole")
 	f.BoolVar(&r.enforce, "enforce-environment", true, "run the nodes in --environment; false: it only says where the nodes are known")
 	f.StringVar(&r.concurrency, "concurrency", "", "`nodes` that run at a time at most")
@@ -166,6 +167,8 @@ func (r *jobRun) body(cmd *cobra.Command) (map[string]any, error) {
 		scope["nodes"] = r.nodes
 	case given("query"):
 		scope["query"] = queryValue(r.query)
+	case given("application") && r.environment == "":
+		return nil, &usageError{hinted(cmd, errNoEnvironment("application"))}
 	case given("application"):
 		scope["application"] = r.application
 	case !given("group") && r.environment == "":
@@ -209,6 +212,11 @@ func (r *jobRun) body(cmd *cobra.Command) (map[string]any, error) {
 		body[o.key()] = v
 	}
 	return body, nil
+}
+
+// errNoEnvironment: a scope is of an environment, and none was named.
+func errNoEnvironment(flag string) error {
+	return fmt.Errorf("--%s needs --environment: name the environment too", flag)
 }
 
 // queryValue is a query as the API takes it: AST as it is, PQL as a string.

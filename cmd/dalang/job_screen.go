@@ -167,8 +167,8 @@ func (s *screen) end(j *jobInfo, nodes []nodeInfo) error {
 		return err
 	}
 	took := ""
-	if j.Duration != nil {
-		took = " in " + seconds(j.Duration)
+	if j.Created != nil && j.Finished != nil { // with the time that it waited before the first node ran
+		took = " in " + j.Finished.Sub(*j.Created).Round(time.Second).String()
 	}
 	_, err := fmt.Fprintf(s.out, "\nJob %s %s%s: %s.\n", oneLine(j.Name), oneLine(j.State), took, states(j.NodeStates))
 	return err

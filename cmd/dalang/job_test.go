@@ -42,7 +42,9 @@ type fakeJob struct {
 	token   string
 	// nodesAway is how often the nodes are asked for in vain.
 	nodesAway int
-	refuse    func(w http.ResponseWriter) bool
+	// waits are the nodes in state new, connected those with an agent.
+	waits, connected string
+	refuse           func(w http.ResponseWriter) bool
 }
 
 const jobBegin = "2026-05-20T12:00:00Z"
@@ -84,7 +86,14 @@ func (f *fakeJob) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			seen = []string{now.events}
 		}
 		fmt.Fprintf(w, `{"next-events":{"id":"x","event":"%d"},"items":[%s]}`, f.at, strings.Join(seen, ","))
+	case "/orchestrator/v1/inventory":
+		f.inventory(w, body)
 	case "/orchestrator/v1/jobs/7/nodes":
+		if r.URL.Query().Get("state") == "new" {
+			require.Equal(f.t, "500", r.URL.Query().Get("limit"))
+			fmt.Fprintf(w, `{"items":[%s]}`, f.waits)
+			return
+		}
 		if f.nodesAway > 0 {
 			f.nodesAway--
 			w.WriteHeader(http.StatusServiceUnavailable)
@@ -100,6 +109,21 @@ func (f *fakeJob) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		http.NotFound(w, r)
 	}
+}
+
+// inventory answers whose agents are connected, if it knows.
+func (f *fakeJob) inventory(w http.ResponseWriter, body []byte) {
+	if f.connected == "" {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	var asked struct{ Nodes []string }
+	require.NoError(f.t, json.Unmarshal(body, &asked))
+	var items []string
+	for _, name := range asked.Nodes {
+		items = append(items, fmt.Sprintf(`{"name":%q,"connected":%t}`, name, strings.Contains(f.connected, name)))
+	}
+	fmt.Fprintf(w, `{"items":[%s]}`, strings.Join(items, ","))
 }
 
 func nodeEvent(id int, kind, node, detail string) string {
@@ -233,6 +257,31 @@ func TestJobServerAwayAtTheEnd(t *testing.T) {
 	require.Equal(t, 1, exitStatus(err), "but not for ever")
 }
 
+// TestJobAbsentAgents: who waits is told for what, and how long it took.
+func TestJobAbsentAgents(t *testing.T) {
+	waiting := func(name, transport string) string {
+		return fmt.Sprintf(`{"name":%q,"state":"new","transport":%q,"details":{}}`, name, transport)
+	}
+	steps := make([]step, 12)
+	for i := range steps {
+		steps[i] = step{state: "ready", states: `"new":4`}
+	}
+	steps = append(steps, ending()[3])
+	waits := waiting("web1", "pcp") + "," + waiting("web2", "pcp") + "," + waiting("switch", "ssh") + "," + waiting("web3", "pcp")
+	out, err := runJob(t, &fakeJob{steps: steps, waits: waits, connected: "web1"}, "watch", "7")
+	require.Equal(t, statusNodesFailed, exitStatus(err))
+	require.Equal(t, 1, strings.Count(out, "\nWaiting for the agents of 2 nodes to connect: web2, web3\n"), out)
+	require.Contains(t, out, "Job 7 failed in 1m5s: ", "from when it was created")
+	// A server that cannot tell, and one that need not.
+	for _, f := range []*fakeJob{{steps: steps, waits: waits}, {steps: steps, waits: waiting("web1", "pcp"), connected: "web1"}} {
+		out, _ := runJob(t, f, "watch", "7")
+		require.NotContains(t, out, "Waiting")
+		require.Contains(t, out, "Job 7 failed")
+	}
+	out, _ = runJob(t, &fakeJob{steps: steps, waits: waits, connected: "web1"}, "watch", "7", "-o", "json")
+	require.True(t, json.Valid([]byte(out)))
+}
+
 func TestJobRunBodies(t *testing.T) {
 	for flags, want := range map[string]string{
 		"--nodes a":                                    `{"environment":"","enforce_environment":false,"scope":{"nodes":["a"]}}`,
@@ -278,6 +327,7 @@ func TestJobMistakes(t *testing.T) {
 		"run --nodes a --query b":   "only one of these can be given: --nodes, --query",
 		"run -e a --noop --no-noop": "only one of these can be given",
 		"run -e a x":                "x",
+		"run --application Shop":    "--application needs --environment: name the environment too",
 		"run -e a --timeout 10ms":   "at least 1s",
 		"run -e a --userdata []":    "JSON object",
 		"run -e a -o xml":           "must be text or json",

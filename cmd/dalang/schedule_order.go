@@ -37,7 +37,7 @@ func (o *scheduleOrder) addTo(cmd *cobra.Command) {
 	f.StringSliceVarP(&o.nodes, "nodes", "n", nil, "`certnames`, with commas or repeated")
 	f.StringVarP(&o.query, "query", "q", "", "`query` whose rows have the certnames, asked when it runs: PQL or AST")
 	f.StringVar(&o.group, "group", "", "node `group`, by id or name; its nodes are those of when it runs")
-	f.StringVar(&o.application, "application", "", "application: `Type` or Type[title]")
+	f.StringVar(&o.application, "application", "", "application: `Type` or Type[title]; with --environment, which has it")
 	f.BoolVar(&o.whole, "whole-environment", false, "all nodes of --environment")
 	f.StringVarP(&o.environment, "environment", "e", "", "environment in which the nodes run; that has the task or plan: production")
 	f.BoolVar(&o.enforce, "enforce-environment", true, "run the nodes in --environment; false: it only says where the nodes are known")
@@ -169,6 +169,10 @@ func (o *scheduleOrder) input(ctx context.Context, cmd *cobra.Command, a *jobAPI
 		}
 	}
 	switch {
+	case entry.Type == "deploy" && entry.Environment == "" && o.application != "":
+		return nil, &usageError{hinted(cmd, errNoEnvironment("application"))}
+	case entry.Type == "deploy" && entry.Environment == "" && o.whole:
+		return nil, &usageError{hinted(cmd, errNoEnvironment("whole-environment"))}
 	case entry.Type != "deploy":
 		return input, o.parameters(ctx, cmd, a, input, entry, args)
 	case o.params != "" || o.targets != "":

@@ -126,6 +126,17 @@ func shortened(s string) string {
 	return s
 }
 
+// abridged leaves out the middle of a message that is too long for people. What
+// is wrong is said at its ends.
+func abridged(msg string) string {
+	const most = 4000
+	runes := []rune(msg)
+	if len(runes) <= most {
+		return msg
+	}
+	return string(runes[:most/4]) + " … " + string(runes[len(runes)-most/2:])
+}
+
 // fail keeps the first mistake.
 func (o *object) fail(err error) {
 	if o.err == nil {

@@ -84,6 +84,8 @@ func TestDeployValidation(t *testing.T) {
 		{`{"environment":"a\n"}`, "environment", job.EnvironmentName, `"a\n"`},
 		{`{"environment":"","scope":{"nodes":["a"]}}`, "enforce_environment", "false where environment is empty", "missing"},
 		{`{"environment":"","enforce_environment":true,"scope":{"nodes":["a"]}}`, "enforce_environment", "false where environment is empty", "true"},
+		{`{"environment":"","scope":{"application":"App"}}`, "environment", "the name of an environment where scope is an application", "empty"},
+		{`{"environment":"","enforce_environment":false,"scope":{"whole_environment":true}}`, "environment", "the name of an environment where scope is", "empty"},
 		{`{"environment":"","enforce_environment":false}`, "scope", "given where environment is empty", "missing"},
 		{`{"environment":"","enforce_environment":false,"target":"App"}`, "scope", "given where environment is empty", "missing"},
 		{p + `"noop":"true"}`, "noop", "a boolean", "a string"},
@@ -116,6 +118,12 @@ func TestDeployValidation(t *testing.T) {
 		{p + `"scope":{"nodes":["a",1]}}`, "scope.nodes[1]", "a string", "a number"},
 		{p + `"scope":{"nodes":["a",null]}}`, "scope.nodes[1]", "a string", "null"},
 		{p + `"scope":{"nodes":[" "]}}`, "scope.nodes[0]", "a string that is not empty", `" "`},
+		{p + `"scope":{"nodes":["a"," b"]}}`, "scope.nodes[1]", "a certname: printable ASCII without / and *", `" b"`},
+		{p + `"scope":{"nodes":["a\u0000"]}}`, "scope.nodes[0]", "a certname", `"a\x00"`},
+		{p + `"scope":{"query":"` + strings.Repeat("x", 1<<20) + `"}}`, "scope.query", "at most 1048576 bytes of JSON", "1048578 bytes"},
+		{p + `"scope":{"query":["or"` + strings.Repeat(`,["=","a","b"]`, 80_000) + `]}}`, "scope.query", "at most 1048576 bytes of JSON", "1120006 bytes"},
+		{p + `"scope":{"application":"` + strings.Repeat("x", 1<<20) + `"}}`, "scope.application", "at most 1048576 bytes of JSON", "1048578 bytes"},
+		{p + `"target":"` + strings.Repeat("x", 1<<20) + `"}`, "target", "at most 1048576 bytes of JSON", "1048578 bytes"},
 		{p + `"scope":{"nodes":[` + strings.Repeat(`"a",`, 100_000) + `"a"]}}`, "scope.nodes", "an array of at most 100000 strings", "100001"},
 		{p + `"scope":{"query":{"a":1}}}`, "scope.query", "a PQL string or an AST array", "an object"},
 		{p + `"scope":{"node_group":"all"}}`, "scope.node_group", "the UUID of a node group", `"all"`},
@@ -175,8 +183,13 @@ func TestEngineErrors(t *testing.T) {
 		require.Len(t, e.Details, len(c.err.Details))
 	}
 	a := newAPI(t, nil)
+	a.err = job.Query("begin %s end", strings.Repeat("x", 1<<20))
+	e := a.refused(t, http.MethodPost, deployPath, `{"environment":"x"}`, http.StatusBadRequest, "query-error")
+	require.Less(t, len(e.Msg), 4000, "what was sent is not sent back")
+	require.Regexp(t, `\Abegin x+ … x+ end\z`, e.Msg)
+	a = newAPI(t, nil)
 	a.err = errors.New("secret detail")
-	e := a.refused(t, http.MethodPost, deployPath, `{"environment":"x"}`, http.StatusInternalServerError, "unknown-error")
+	e = a.refused(t, http.MethodPost, deployPath, `{"environment":"x"}`, http.StatusInternalServerError, "unknown-error")
 	require.NotContains(t, e.Msg, "secret")
 	require.NotEmpty(t, e.Details["request_id"])
 }

@@ -90,7 +90,7 @@ func certnamesOf(list []job.StoredConnection) (names []string) {
 
 // parse reads one connection of several nodes. What is a secret is sealed.
 func (c *Connections) parse(o *object) ([]job.StoredConnection, bool, error) {
-	certnames, _ := o.names("certnames", maxNodes)
+	certnames, _ := o.nodes("certnames", hostNames())
 	if len(certnames) == 0 {
 		o.wrong("certnames", "an array of at least one certname", "missing or empty")
 	}

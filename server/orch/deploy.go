@@ -19,6 +19,7 @@ const (
 	maxDescription = 4 << 10 // characters
 	maxUserdata    = 64 << 10
 	maxNodes       = 100_000
+	maxQuery       = 1 << 20 // bytes of a query, or of the name of an application
 )
 
 var (
@@ -64,6 +65,7 @@ func (a *API) deploy(w http.ResponseWriter, r *http.Request, s Subject) error {
 // (orchestrator.md §2.1).
 func parseDeploy(o *object) (job.Deploy, error) {
 	d := o.deployFlags()
+	o.short("target")
 	d.Target, d.Description, d.Userdata = o.text("target"), o.description(), o.data("userdata", maxUserdata)
 	o.targets(&d)
 	o.environment(&d)
@@ -147,7 +149,7 @@ func (o *object) targets(d *job.Deploy) {
 	if scope == nil {
 		return
 	}
-	d.Scope = scope.scope()
+	d.Scope = scope.scope(agentNames())
 	o.fail(scope.done())
 	switch empty := d.Scope.Empty(); {
 	case empty && d.Target == nil:
@@ -157,8 +159,16 @@ func (o *object) targets(d *job.Deploy) {
 	}
 }
 
+// short refuses a member that is larger than queries and names are: they are
+// parsed while the client waits.
+func (o *object) short(key string) {
+	if n := len(o.members[key]); n > maxQuery {
+		o.wrong(key, fmt.Sprintf("at most %d bytes of JSON", maxQuery), fmt.Sprintf("%d bytes", n))
+	}
+}
+
 // scope reads the members of a scope: one at most may be given.
-func (o *object) scope() (s job.Scope) {
+func (o *object) scope(names nodeRule) (s job.Scope) {
 	var given []string
 	for _, key := range []string{"nodes", "query", "node_group", "application", "whole_environment"} {
 		if o.has(key) {
@@ -168,7 +178,9 @@ func (o *object) scope() (s job.Scope) {
 	if len(given) > 1 {
 		o.fail(invalid(strings.TrimSuffix(o.path, "."), "an object with exactly one key", "an object with "+strings.Join(given, ", ")))
 	}
-	s.Nodes, s.GivenNodes = o.names("nodes", maxNodes)
+	s.Nodes, s.GivenNodes = o.nodes("nodes", names)
+	o.short("query")
+	o.short("application")
 	if s.Query = o.take("query"); s.Query != nil && what(s.Query) != "a string" && what(s.Query) != "an array" {
 		o.wrong("query", "a PQL string or an AST array", what(s.Query))
 	}
@@ -204,6 +216,8 @@ func (o *object) environment(d *job.Deploy) {
 	switch {
 	case *name != "" && !job.ValidEnvironment(*name):
 		o.fail(badEnvironment(*name))
+	case *name == "" && (d.Scope.Application != "" || d.Scope.WholeEnvironment):
+		o.wrong("environment", "the name of an environment where scope is an application or the whole environment", "empty")
 	case *name == "" && (enforce == nil || *enforce):
 		got := "missing"
 		if enforce != nil {

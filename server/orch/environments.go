@@ -18,6 +18,9 @@ type Environment = environments.Environment
 type Environments interface {
 	// List is sorted by name.
 	List(ctx context.Context) ([]Environment, error)
+	// Known tells whether jobs can be for an environment. job.Unavailable where
+	// that cannot be decided now.
+	Known(ctx context.Context, name string) (bool, error)
 	// Components are those of all applications in an environment.
 	Components(ctx context.Context, environment string) ([]job.Component, error)
 }
@@ -51,11 +54,19 @@ func (a *API) listEnvironments(w http.ResponseWriter, r *http.Request, _ Subject
 	}{items})
 }
 
-// environmentIn is the environment in the path.
+// environmentIn is the environment in the path, if jobs can be for it: a list
+// has others, too.
 func (a *API) environmentIn(r *http.Request) (Environment, error) {
 	name := pathVar(r, "environment")
 	if !job.ValidEnvironment(name) {
 		return Environment{}, badEnvironment(name)
+	}
+	known, err := a.cfg.Environments.Known(r.Context(), name)
+	if err == nil && !known {
+		err = job.UnknownEnvironment(name)
+	}
+	if err != nil {
+		return Environment{}, err
 	}
 	all, err := a.cfg.Environments.List(r.Context())
 	if err != nil {
@@ -66,7 +77,7 @@ func (a *API) environmentIn(r *http.Request) (Environment, error) {
 			return e, nil
 		}
 	}
-	return Environment{}, job.UnknownEnvironment(name)
+	return Environment{Name: name}, nil // it came or went just now
 }
 
 // getEnvironment answers GET /environments/:environment.

@@ -43,6 +43,7 @@ type fake struct {
 	connections  []orch.Connection
 	broken       error
 	environments []orch.Environment
+	unknown      error // of Known
 	components   []job.Component
 }
 
@@ -157,6 +158,10 @@ func (f *fake) Connection(_ context.Context, certname string) (*orch.Connection,
 }
 
 func (f *fake) List(context.Context) ([]orch.Environment, error) { return f.environments, nil }
+
+func (f *fake) Known(_ context.Context, name string) (bool, error) {
+	return slices.ContainsFunc(f.environments, func(e orch.Environment) bool { return e.Name == name && name != "gone" }), f.unknown
+}
 
 func (f *fake) Components(context.Context, string) ([]job.Component, error) { return f.components, nil }
 

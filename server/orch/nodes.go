@@ -94,6 +94,9 @@ func (a *API) reportURL(r *http.Request, hash string) string {
 	return strings.NewReplacer("{base}", base, "{host}", host, "{hash}", hash).Replace(link)
 }
 
+// inScope is the order of nodes as the scope of their job gave them.
+const inScope = "position"
+
 // listNodes answers GET /jobs/:job-id/nodes.
 func (a *API) listNodes(w http.ResponseWriter, r *http.Request, _ Subject) error {
 	id, err := jobIn(r)
@@ -105,14 +108,21 @@ func (a *API) listNodes(w http.ResponseWriter, r *http.Request, _ Subject) error
 		states = append(states, string(s))
 	}
 	p := paramsOf(r)
-	page := p.page("name", "name", "duration", "state", "start_timestamp", "finish_timestamp")
+	page := p.page("name", "name", "duration", "state", "start_timestamp", "finish_timestamp", inScope)
+	if page.OrderBy == "" {
+		page.OrderBy, page.Order = inScope, "asc"
+	}
+	by := page.OrderBy
+	if by == inScope {
+		by = "" // as they are stored
+	}
 	state := p.oneOf("state", states...)
 	if p.err != nil {
 		return p.err
 	}
 	now := a.cfg.Now()
 	nodes, total, next, err := a.cfg.Jobs.JobNodes(r.Context(), id, job.NodeFilter{
-		State: job.State(state), OrderBy: page.OrderBy, Desc: page.Order == "desc", Limit: page.limit(), Offset: int(page.Offset), Now: now,
+		State: job.State(state), OrderBy: by, Desc: page.Order == "desc", Limit: page.limit(), Offset: int(page.Offset), Now: now,
 	})
 	if err != nil {
 		return err

@@ -165,10 +165,11 @@ func (o *object) typedParam(name string, r *planjob.Request) {
 	}
 	// Read as the members of a scope are.
 	scope := &object{path: o.path, members: map[string]json.RawMessage{*kind: o.take("value")}}
-	found := scope.scope()
+	found := scope.scope(hostNames())
 	if found.Empty() && scope.err == nil {
 		o.wrong("value", map[string]string{"query": "a PQL string or an AST array", "node_group": "the UUID of a node group"}[*kind], "null")
 	}
+	o.short("value")
 	if scope.err != nil {
 		o.wrong("value", map[string]string{"query": "a PQL string or an AST array", "node_group": "the UUID of a node group"}[*kind], what(o.members["value"]))
 	}

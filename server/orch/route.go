@@ -191,13 +191,17 @@ func permit(s Subject, objectType, action string) error {
 		"You are not permitted to do this: it needs %s:%s:*", objectType, action)
 }
 
-// shown gives validation errors the kind that the configuration wants.
+// shown gives validation errors the kind that the configuration wants, and
+// messages a length that they can be read at: some quote what was sent.
 func (a *API) shown(err error) error {
 	var e *job.Error
-	if a.cfg.ValidationKind == "" || !errors.As(err, &e) || e.Kind != job.Prefix+"validation-error" {
+	if !errors.As(err, &e) {
 		return err
 	}
 	other := *e
-	other.Kind = a.cfg.ValidationKind
+	if a.cfg.ValidationKind != "" && e.Kind == job.Prefix+"validation-error" {
+		other.Kind = a.cfg.ValidationKind
+	}
+	other.Msg = abridged(e.Msg)
 	return &other
 }

@@ -213,7 +213,7 @@ func (o *object) deployInput(environment string) json.RawMessage {
 	d := o.deployFlags()
 	enforce := o.flag("enforce_environment")
 	if scope := o.object("scope"); scope != nil {
-		d.Scope = scope.scope()
+		d.Scope = scope.scope(agentNames())
 		o.fail(scope.done())
 		switch {
 		case d.Scope.Empty():

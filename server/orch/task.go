@@ -92,7 +92,7 @@ func (o *object) taskScope() job.Scope {
 		o.wrong("scope", "an object with nodes, query or node_group", "missing")
 		return job.Scope{}
 	}
-	s := scope.scope()
+	s := scope.scope(hostNames())
 	o.fail(scope.done())
 	switch {
 	case s.Empty():
@@ -134,7 +134,7 @@ func (o *object) agentless() []job.Target {
 			return nil
 		}
 		t := job.Target{Transport: entry.transport("transport")}
-		t.Hostnames, _ = entry.names("hostnames", maxNodes)
+		t.Hostnames, _ = entry.nodes("hostnames", hostNames())
 		if len(t.Hostnames) == 0 {
 			entry.wrong("hostnames", "an array of at least one certname", "missing or empty")
 		}

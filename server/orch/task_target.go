@@ -65,6 +65,7 @@ func (a *API) createTaskTarget(w http.ResponseWriter, r *http.Request, s Subject
 // parseTaskTarget reads a task-target (orchestrator.md §2.7). Whether tasks,
 // nodes and groups exist is not looked at.
 func parseTaskTarget(o *object) (*job.TaskTarget, error) {
+	o.short("pql_query")
 	t := &job.TaskTarget{DisplayName: strings.TrimSpace(o.str("display_name", "")), AllTasks: o.loose("all_tasks"), PQL: o.str("pql_query", "")}
 	if t.DisplayName == "" {
 		o.wrong("display_name", "a string that is not empty", "missing or empty")
@@ -76,15 +77,12 @@ func parseTaskTarget(o *object) (*job.TaskTarget, error) {
 	case len(t.Tasks) == 0:
 		o.wrong("tasks", "an array of at least one task where all_tasks is not true", "missing or empty")
 	}
-	for _, list := range []struct {
-		key  string
-		into *[]string
-	}{{"nodes", &t.Nodes}, {"node_groups", &t.NodeGroups}} {
-		names, given := o.names(list.key, maxNodes)
-		if !given {
-			o.wrong(list.key, "an array of strings, which may be empty", "missing")
-		}
-		*list.into = names
+	var given bool
+	if t.Nodes, given = o.nodes("nodes", hostNames()); !given {
+		o.missing("nodes", "an array of strings, which may be empty")
+	}
+	if t.NodeGroups, given = o.names("node_groups", maxNodes); !given {
+		o.missing("node_groups", "an array of strings, which may be empty")
 	}
 	return t, o.done()
 }
