@@ -101,7 +101,7 @@ func TestSubmitRefuses(t *testing.T) {
 		{"repeated command", "/pdb/cmd/v1?command=a_b&command=c&version=5&certname=n", "", nil, 400, bad(`"[\"a b\" \"c\"]"`, `"n"`, oneOf)},
 		{"quoting", "/pdb/cmd/v1?command=x%22y%5C%0Az&version=5&certname=a%22b%09%C3%A9", "", nil, 400, bad(`"x\"y\\\nz"`, `"a\"b\té"`, oneOf)},
 		{"semicolon", "/pdb/cmd/v1?command=replace_facts;version=5&certname=n", "", nil, 400, bad(`"replace facts;version=5"`, `"n"`, oneOf)},
-		{"broken escape", "/pdb/cmd/v1?command=replace_facts&version=5&certname=n%zz", "", nil, 400, bad(`"replace facts"`, "nil", "Command is missing required parameters: certname.")},
+		{"broken escape", "/pdb/cmd/v1?command=replace_facts&version=5&certname=n%zz", "", nil, 400, "{\n  \"error\" : \"Malformed escape '%zz' in query parameter 'certname'; a percent sign is written as %25\"\n}"},
 		{"received", facts + "&received=1", "", nil, 400, bad(`"replace facts"`, `"n1"`, "Command has invalid parameters: received.")},
 		{"seconds", facts + "&secondsToWaitForCompletion=abc", "", nil, 500, `For input string: "abc"`},
 		{"no seconds", facts + "&secondsToWaitForCompletion=", "", nil, 500, `empty String`},

@@ -22,6 +22,9 @@ import (
 // body. Routes come last.
 func (s *Server) middleware(routed http.Handler) http.Handler {
 	zipped := s.compress(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isPDB(r.URL.Path) && w.Header().Get("Vary") != "" {
+			w.Header().Set("Vary", "Accept-Encoding, User-Agent") // spec query.md §1.1; event counts do vary by the latter
+		}
 		if err := s.admit(r); err != nil {
 			s.fail(&answer{ResponseWriter: w}, r, err)
 			return

@@ -94,8 +94,8 @@ func Table(h Handlers) []pdb.Route {
 			add(get, path+"{type:(?:/.*)?}", unmounted, "websockets of agents: the Puppet Communication Protocol")
 		}
 	}
-	add(get, "/", landing, "where to find what")
-	add(get, "/pdb/dashboard/index.html", landing, "where to find what")
+	add(get, "/", toLanding, "to `"+landingPath+"`")
+	add(get, landingPath, landing, "where to find what")
 	return t
 }
 
@@ -118,6 +118,14 @@ func (s *Server) routes(h Handlers) http.Handler {
 }
 
 func unmounted(http.ResponseWriter, *http.Request) error { return pdb.NotFound() }
+
+// landingPath is where upstream has its dashboard.
+const landingPath = "/pdb/dashboard/index.html"
+
+func toLanding(w http.ResponseWriter, r *http.Request) error {
+	http.Redirect(w, r, landingPath, http.StatusFound)
+	return nil
+}
 
 // landing is for people who open the address in a browser, and for upstream's
 // dashboard links.

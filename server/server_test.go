@@ -92,7 +92,18 @@ func TestUnroutedPaths(t *testing.T) {
 		require.Equal(t, "Not Found", text(t, res))
 		require.Equal(t, "text/html;charset=utf-8", res.Header.Get("Content-Type"))
 	}
-	require.Contains(t, text(t, b.do("GET", "/", "")), "/pdb/query/v4")
+	require.Contains(t, text(t, b.do("GET", "/pdb/dashboard/index.html", "")), "/pdb/query/v4")
+	res := b.do("GET", "/", "")
+	require.Equal(t, 302, res.StatusCode)
+	require.Equal(t, "/pdb/dashboard/index.html", res.Header.Get("Location"))
+}
+
+// TestVary: caches keep apart what differs by these headers.
+func TestVary(t *testing.T) {
+	b := setup(t, nil)
+	for path, want := range map[string]string{"/pdb/meta/v1/version": "Accept-Encoding, User-Agent", "/pdb/none": "Accept-Encoding, User-Agent", "/status/v1/simple": "Accept-Encoding"} {
+		require.Equal(t, []string{want}, b.do("GET", path, "", "Accept-Encoding", "gzip").Header.Values("Vary"), path)
+	}
 }
 
 // syncBuffer is a log that several goroutines write.
@@ -136,7 +147,7 @@ func TestOneEventPerRequest(t *testing.T) {
 	}
 	require.Contains(t, lines[0], "command_uuid")
 	require.Contains(t, lines[0], "ms")
-	require.Equal(t, "disk on fire", lines[1]["error"].(string)[len("disk on fire: "):])
+	require.Equal(t, "disk on fire", lines[1]["error"], "told once")
 	require.Equal(t, "WARN", lines[1]["level"])
 	require.NotContains(t, fmt.Sprint(lines), "secret")
 	require.Equal(t, 1.0, testutil.ToFloat64(b.metrics.requests.WithLabelValues("/pdb/cmd/v1", "POST", "200")))

@@ -290,14 +290,6 @@ func never(n int) int {
 	return n
 }
 
-// slowQuery is from when on a query is logged.
-func slowQuery(c *config.Config) time.Duration {
-	if c.PuppetDB.LogQueries {
-		return 1 // the shortest: all of them
-	}
-	return forever(c.Query.Slow)
-}
-
 func (a *app) openStore(ctx context.Context) error {
 	d := a.cfg.Database
 	blocklist, err := store.NewBlocklist(d.FactsBlocklist, d.FactsBlocklistType)
@@ -329,7 +321,7 @@ func (a *app) mount(ctx context.Context) error {
 		DB: a.store, Logger: a.log, Registerer: a.registry, NodePurgeTTL: time.Duration(c.Database.NodePurgeTTL),
 		AllReportTypes: !c.PuppetDB.AddAgentReportFilter,
 		TimeoutDefault: c.PuppetDB.QueryTimeoutDefault.Timeout(), TimeoutMax: c.PuppetDB.QueryTimeoutMax.Duration(),
-		MaxConcurrent: c.Query.MaxConcurrent, SpoolDir: c.Dalang.Data, SlowQuery: slowQuery(c),
+		MaxConcurrent: c.Query.MaxConcurrent, SpoolDir: c.Dalang.Data, SlowQuery: forever(c.Query.Slow), LogQueries: c.PuppetDB.LogQueries,
 	})
 	if err != nil {
 		return err

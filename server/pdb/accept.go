@@ -49,7 +49,11 @@ func baseType(header string) string {
 
 // NoParams refuses a request with query parameters.
 func NoParams(r *http.Request) error {
-	if keys := ParseParams(r.URL.RawQuery).Keys(); len(keys) > 0 {
+	p, err := ParseParams(r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	if keys := p.Keys(); len(keys) > 0 {
 		return Textf(http.StatusBadRequest, "Unsupported query parameter '%s'", keys[0])
 	}
 	return nil

@@ -19,7 +19,12 @@ type dloQuery struct {
 }
 
 func newDLOQuery(r *http.Request) *dloQuery {
-	return &dloQuery{params: ParseParams(r.URL.RawQuery), known: map[string]bool{}}
+	q := &dloQuery{known: map[string]bool{}}
+	var err error
+	if q.params, err = ParseParams(r.URL.RawQuery); err != nil {
+		q.fail("%s", err)
+	}
+	return q
 }
 
 func (q *dloQuery) fail(format string, args ...any) {

@@ -67,7 +67,7 @@ func jolokiaPath(beans []bean, rawPath, rawQuery string, now time.Time) any {
 
 // options reads those that a URL gives, of a POST for all its requests.
 func (r *jolokiaRequest) options(rawQuery string) {
-	p := ParseParams(rawQuery)
+	p, _ := ParseParams(rawQuery) // what cannot be read of options is left out
 	if v, ok := p.Get("maxDepth"); ok {
 		r.maxDepth, _ = strconv.Atoi(v)
 	}

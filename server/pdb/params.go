@@ -1,6 +1,7 @@
 package pdb
 
 import (
+	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -10,9 +11,8 @@ import (
 )
 
 // Params are request parameters as upstream's ring middleware reads them. It
-// differs from net/url: only "&" separates, a pair with a broken escape is
-// dropped alone, bad UTF-8 becomes U+FFFD, and the order of keys is kept so
-// that messages can list them.
+// differs from net/url: only "&" separates, bad UTF-8 becomes U+FFFD, and the
+// order of keys is kept so that messages can list them.
 type Params struct {
 	keys   []string
 	values map[string][]string
@@ -21,34 +21,48 @@ type Params struct {
 // maxFormBody bounds the parameters that a body may carry: they live in RAM.
 const maxFormBody = 1 << 20
 
-// ParseParams reads a query string, or a form body. It never fails.
-func ParseParams(raw string) Params {
+// ParseParams reads a query string, or a form body. A broken escape is answered
+// 400: upstream drops the pair, and with it a condition that somebody relies on.
+func ParseParams(raw string) (Params, error) {
 	p := Params{values: map[string][]string{}}
 	for pair := range strings.SplitSeq(raw, "&") {
 		if pair == "" {
 			continue
 		}
 		k, v, _ := strings.Cut(pair, "=")
-		key, okKey := unescape(k)
-		value, okValue := unescape(v)
-		if okKey && okValue {
-			p.Add(key, value)
+		key, err := unescape(k)
+		if err != nil {
+			return p, brokenEscape(err, "the name of a query parameter")
 		}
+		value, err := unescape(v)
+		if err != nil {
+			return p, brokenEscape(err, "query parameter '"+key+"'")
+		}
+		p.Add(key, value)
 	}
-	return p
+	return p, nil
 }
 
-func unescape(s string) (string, bool) {
+func brokenEscape(err error, where string) error {
+	what := "%"
+	var escape url.EscapeError
+	if errors.As(err, &escape) {
+		what = strings.ToValidUTF8(string(escape), "\uFFFD")
+	}
+	return Textf(http.StatusBadRequest, "Malformed escape '%s' in %s; a percent sign is written as %%25", what, where)
+}
+
+func unescape(s string) (string, error) {
 	if strings.ContainsAny(s, "%+") {
 		var err error
 		if s, err = url.QueryUnescape(s); err != nil {
-			return "", false
+			return "", err
 		}
 	}
 	if !utf8.ValidString(s) {
 		s = strings.ToValidUTF8(s, "\uFFFD")
 	}
-	return s, true
+	return s, nil
 }
 
 // Add appends a value to a key.
@@ -111,7 +125,14 @@ func MergeForm(r *http.Request) error {
 		return Textf(http.StatusRequestEntityTooLarge, "form parameters exceed %d bytes", maxFormBody)
 	}
 	r.Body = http.NoBody
-	query, form := ParseParams(r.URL.RawQuery), ParseParams(string(body))
+	query, err := ParseParams(r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	form, err := ParseParams(string(body))
+	if err != nil {
+		return err
+	}
 	for _, k := range query.keys {
 		if !form.Has(k) {
 			for _, v := range query.values[k] {

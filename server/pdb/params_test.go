@@ -22,17 +22,18 @@ func TestParseParams(t *testing.T) {
 		{"a=1&b=2&a=3", []string{"a", "b"}, map[string][]string{"a": {"1", "3"}, "b": {"2"}}},
 		{"&&a&=x&", []string{"a", ""}, map[string][]string{"a": {""}, "": {"x"}}},
 		{"a=1;b=2", []string{"a"}, map[string][]string{"a": {"1;b=2"}}},
-		{"a=%zz&b=%41+c", []string{"b"}, map[string][]string{"b": {"A c"}}},
-		{"%zz=1&a==", []string{"a"}, map[string][]string{"a": {"="}}},
+		{"b=%41+c&a==", []string{"b", "a"}, map[string][]string{"b": {"A c"}, "a": {"="}}},
 		{"a=%ff", []string{"a"}, map[string][]string{"a": {"\uFFFD"}}},
 		{"query=[\"=\",\"x\",1]", []string{"query"}, map[string][]string{"query": {`["=","x",1]`}}},
 	}
 	for _, tt := range tests {
-		p := ParseParams(tt.raw)
+		p, err := ParseParams(tt.raw)
+		require.NoError(t, err, tt.raw)
 		require.Equal(t, tt.keys, p.Keys(), tt.raw)
 		require.Equal(t, tt.want, p.values, tt.raw)
 	}
-	p := ParseParams("a=1&a=2&b=")
+	p, err := ParseParams("a=1&a=2&b=")
+	require.NoError(t, err)
 	_, ok := p.Get("a")
 	require.False(t, ok, "repeated")
 	v, ok := p.Get("b")
@@ -41,6 +42,42 @@ func TestParseParams(t *testing.T) {
 	require.True(t, p.Has("b"))
 	require.False(t, p.Has("c"))
 	require.Equal(t, []string{"1", "2"}, p.All("a"))
+}
+
+// TestBrokenEscapes: a parameter that cannot be read is never left out.
+func TestBrokenEscapes(t *testing.T) {
+	for raw, want := range map[string]string{
+		"b=1&a=%zz":         "Malformed escape '%zz' in query parameter 'a'; a percent sign is written as %25",
+		"query=%":           "Malformed escape '%' in query parameter 'query'; a percent sign is written as %25",
+		`query=["100%"]&x=`: "Malformed escape '%\"]' in query parameter 'query'; a percent sign is written as %25",
+		"a%2=1":             "Malformed escape '%2' in the name of a query parameter; a percent sign is written as %25",
+		"a=%\xff\xff":       "Malformed escape '%\uFFFD' in query parameter 'a'; a percent sign is written as %25",
+	} {
+		_, err := ParseParams(raw)
+		var p *Problem
+		require.ErrorAs(t, err, &p, raw)
+		require.Equal(t, 400, p.Status)
+		require.Equal(t, want, p.Message)
+	}
+	for _, target := range []string{"/x?a=%zz", "/x"} {
+		r := httptest.NewRequest("GET", "/x", strings.NewReader("b=%zz"))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.URL.RawQuery = strings.TrimPrefix(target, "/x")
+		require.ErrorContains(t, MergeForm(r), "Malformed escape '%zz'", target)
+		require.ErrorContains(t, newDLOQuery(httptest.NewRequest("DELETE", "/x?command=%zz", nil)).done(), "Malformed escape '%zz' in query parameter 'command'")
+		require.ErrorContains(t, NoParams(httptest.NewRequest("GET", "/x?a=%zz", nil)), "Malformed escape")
+	}
+}
+
+func TestProblemSaysItOnce(t *testing.T) {
+	for want, p := range map[string]*Problem{
+		"a":       {Message: "a"},
+		"a: b":    {Message: "a", Err: errors.New("b")},
+		"same":    {Message: "same", Err: errors.New("same")},
+		"x: same": {Message: "same", Err: errors.New("x: same")},
+	} {
+		require.EqualError(t, p, want)
+	}
 }
 
 func TestMergeForm(t *testing.T) {
@@ -78,7 +115,12 @@ func FuzzParseParams(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
-		p := ParseParams(raw)
+		p, err := ParseParams(raw)
+		if err != nil {
+			var problem *Problem
+			require.ErrorAs(t, err, &problem)
+			return
+		}
 		for _, k := range p.Keys() {
 			require.True(t, p.Has(k))
 			require.True(t, utf8.ValidString(k))
@@ -86,7 +128,8 @@ func FuzzParseParams(f *testing.F) {
 				require.True(t, utf8.ValidString(v))
 			}
 		}
-		again := ParseParams(p.Encode())
+		again, err := ParseParams(p.Encode())
+		require.NoError(t, err)
 		require.Equal(t, len(p.Keys()), len(again.Keys()))
 		for _, k := range p.Keys() {
 			require.Equal(t, p.All(k), again.All(k))

@@ -3,6 +3,7 @@ package pdb
 import (
 	"fmt"
 	"net/http"
+	"strings"
 )
 
 // Shape is how an error looks on the wire. Clients tell errors apart by it
@@ -30,11 +31,15 @@ type Problem struct {
 	Err     error             // what lies behind it; logged, never sent
 }
 
+// Error is the message and what lies behind it, unless that says it already.
 func (p *Problem) Error() string {
-	if p.Err != nil {
-		return p.Message + ": " + p.Err.Error()
+	if p.Err == nil {
+		return p.Message
 	}
-	return p.Message
+	if behind := p.Err.Error(); strings.HasSuffix(behind, p.Message) {
+		return behind
+	}
+	return p.Message + ": " + p.Err.Error()
 }
 
 func (p *Problem) Unwrap() error { return p.Err }

@@ -51,7 +51,7 @@ func (q *Queries) handle(e endpoint) func(http.ResponseWriter, *http.Request) er
 		if err := admit(r); err != nil {
 			return err
 		}
-		req, err := q.request(r, e.params)
+		req, err := q.request(r, e)
 		if err != nil {
 			return err
 		}
@@ -69,9 +69,9 @@ func (q *Queries) handle(e endpoint) func(http.ResponseWriter, *http.Request) er
 			}
 		}
 		if e.parent != "" && !e.single {
-			found, err := q.cfg.Engine.Exists(r.Context(), e.parent, vars[string(e.parent)])
+			found, err := q.cfg.Engine.Exists(r.Context(), req.Request, e.parent, vars[string(e.parent)])
 			if err != nil {
-				return failed(err, req.pql)
+				return failed(err, req.hints)
 			}
 			if !found {
 				return missing(e.parent, vars[string(e.parent)])
@@ -92,6 +92,9 @@ func (q *Queries) handle(e endpoint) func(http.ResponseWriter, *http.Request) er
 
 // admit checks what all queries have in common.
 func admit(r *http.Request) error {
+	if err := checkSyncVersion(r); err != nil {
+		return err
+	}
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
 		return Textf(http.StatusBadRequest, "PuppetDB queries must be made via GET/POST")
 	}
@@ -99,6 +102,26 @@ func admit(r *http.Request) error {
 		return err
 	}
 	return CheckContentType(r)
+}
+
+// syncVersion is upstream's protocol by which servers copy from each other.
+const syncVersion = 1
+
+// checkSyncVersion refuses another server that speaks another version of it
+// (spec query.md §1.1).
+func checkSyncVersion(r *http.Request) error {
+	given := r.Header.Values("X-Pdb-Sync-Ver")
+	if len(given) == 0 {
+		return nil
+	}
+	text := strings.Join(given, ",")
+	switch n, ok := javaInt(text); {
+	case !ok:
+		return refuse("The x-pdb-sync-ver header: %s cannot be converted to an int.", text)
+	case n != syncVersion:
+		return Textf(http.StatusConflict, "Conflicting PDB sync versions, each PDB syncing must be on the same version")
+	}
+	return nil
 }
 
 // captures decodes the parts of the raw path: a title may hold a slash.
@@ -114,14 +137,14 @@ func captures(r *http.Request) (map[string]string, error) {
 	return vars, nil
 }
 
-// failed maps the errors of queries that no row was sent of. Who writes PQL
-// is a person: a hint follows upstream's text.
-func failed(err error, pql bool) error {
+// failed maps the errors of queries that no row was sent of. At the root people
+// write queries, and a hint follows upstream's text.
+func failed(err error, hints bool) error {
 	var mistake *query.Error
 	var slow *query.TimeoutError
 	switch {
 	case errors.As(err, &mistake):
-		if pql && mistake.Hint != "" {
+		if hints && mistake.Hint != "" {
 			return Textf(http.StatusBadRequest, "%s\n\n%s", mistake.Message, mistake.Hint)
 		}
 		return Textf(http.StatusBadRequest, "%s", mistake.Message)
@@ -136,7 +159,7 @@ func failed(err error, pql bool) error {
 // syntax answers ast_only: the query itself, once it was found to be right.
 func (q *Queries) syntax(w http.ResponseWriter, req *request) error {
 	if err := q.cfg.Engine.Check(req.Request); err != nil {
-		return failed(err, req.pql)
+		return failed(err, req.hints)
 	}
 	return write(w, http.StatusOK, TypeJSON, AppendPretty(nil, req.Query.JSON()))
 }
@@ -158,7 +181,7 @@ func (q *Queries) object(ctx context.Context, w http.ResponseWriter, req *reques
 	req.Query, req.Paging, req.Explain = nil, query.Paging{}, false
 	var f first
 	if err := q.cfg.Engine.Run(ctx, req.Request, &f); err != nil {
-		return failed(err, req.pql)
+		return failed(err, req.hints)
 	}
 	if f.row == nil {
 		return missing(kind, id)
@@ -171,7 +194,7 @@ func (q *Queries) data(ctx context.Context, w http.ResponseWriter, req *request,
 	req.Only = field
 	var f first
 	if err := q.cfg.Engine.Run(ctx, req.Request, &f); err != nil {
-		return failed(err, req.pql)
+		return failed(err, req.hints)
 	}
 	if f.row == nil {
 		f.row = []byte("null")
@@ -187,7 +210,7 @@ func (q *Queries) rows(ctx context.Context, w http.ResponseWriter, req *request)
 		return out.end()
 	}
 	if !out.begun {
-		return failed(err, req.pql)
+		return failed(err, req.hints)
 	}
 	out.abort(err)
 	return err

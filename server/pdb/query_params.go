@@ -46,7 +46,7 @@ const maxQueryBody = 16 << 20
 type request struct {
 	query.Request
 	pretty  bool
-	pql     bool
+	hints   bool // what is wrong may be told with a hint
 	astOnly bool
 }
 
@@ -80,7 +80,10 @@ func refuse(format string, args ...any) error {
 // parameters reads the parameters of a GET from the URL, of a POST from the body.
 func parameters(r *http.Request, allowed params) (given, error) {
 	g := given{values: map[string]ast.Value{}}
-	url := ParseParams(r.URL.RawQuery)
+	url, err := ParseParams(r.URL.RawQuery)
+	if err != nil {
+		return g, err
+	}
 	for _, k := range url.Keys() {
 		v, ok := url.Get(k)
 		if !ok {
@@ -133,13 +136,25 @@ func (g given) read(body io.Reader) error {
 }
 
 // request reads a request's parameters.
-func (q *Queries) request(r *http.Request, allowed params) (*request, error) {
-	g, err := parameters(r, allowed)
+func (q *Queries) request(r *http.Request, e endpoint) (*request, error) {
+	g, err := parameters(r, e.params)
+	var req *request
+	if err == nil {
+		req, err = q.requested(g, e.params, r.Header)
+	}
 	if err != nil {
+		text, _ := g.text("query")
+		origin, _ := g.text("origin")
+		q.cfg.Engine.Refused(e.entity, text, origin, err)
 		return nil, err
 	}
+	return req, nil
+}
+
+// requested makes a request of its parameters.
+func (q *Queries) requested(g given, allowed params, h http.Header) (_ *request, err error) {
 	root := slices.Contains(allowed, "ast_only")
-	req := &request{pretty: q.cfg.Pretty, astOnly: root && g.flag("ast_only")}
+	req := &request{pretty: q.cfg.Pretty, hints: root, astOnly: root && g.flag("ast_only")}
 	if _, ok := g.values["pretty"]; ok {
 		req.pretty = g.flag("pretty")
 	}
@@ -148,7 +163,7 @@ func (q *Queries) request(r *http.Request, allowed params) (*request, error) {
 	if _, ok := g.values["query"]; !ok && root && !g.body {
 		return nil, refuse("Missing required query parameter 'query'")
 	}
-	if req.Query, req.pql, err = q.query(g, root); err != nil {
+	if req.Query, err = q.query(g, root); err != nil {
 		return nil, err
 	}
 	if req.Paging, err = paging(g); err != nil {
@@ -165,7 +180,7 @@ func (q *Queries) request(r *http.Request, allowed params) (*request, error) {
 	}
 	if req.Events, err = eventOptions(g); err == nil && slices.Contains(allowed, "summarize_by") {
 		if err = countOptions(g, req); err == nil {
-			req.Events.Totals = readsTotals(r.Header)
+			req.Events.Totals = readsTotals(h)
 		}
 	}
 	return req, err
@@ -174,29 +189,26 @@ func (q *Queries) request(r *http.Request, allowed params) (*request, error) {
 var startsAsJSON = regexp.MustCompile(`^\s*\[`)
 
 // query reads the query itself: JSON, or at the root PQL.
-func (q *Queries) query(g given, root bool) (tree *ast.Value, isPQL bool, err error) {
+func (q *Queries) query(g given, root bool) (*ast.Value, error) {
 	v, ok := g.values["query"]
 	if !ok || v.Kind == ast.Null {
-		return nil, false, nil
+		return nil, nil
 	}
 	if v.Kind != ast.String {
-		return &v, false, nil
+		return &v, nil
 	}
 	if !root && (v.Text == "" || v.Text == "null") {
-		return nil, false, nil
+		return nil, nil
 	}
+	read := ast.Read
 	if root && !startsAsJSON.MatchString(v.Text) {
-		parsed, err := pql.Parse(v.Text)
-		if err != nil {
-			return nil, true, refuse("%s", err)
-		}
-		return &parsed, true, nil
+		read = pql.Parse
 	}
-	read, err := ast.Read(v.Text)
+	tree, err := read(v.Text)
 	if err != nil {
-		return nil, false, refuse("%s", err)
+		return nil, refuse("%s", err)
 	}
-	return &read, false, nil
+	return &tree, nil
 }
 
 func paging(g given) (p query.Paging, err error) {

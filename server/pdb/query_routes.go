@@ -117,7 +117,11 @@ func (t *queryTable) parents() {
 		}
 		reports := of
 		reports.entity = "reports"
-		t.add(path+reportsTail, reports, "reports of an "+field)
+		article := "a "
+		if p == query.Environment {
+			article = "an "
+		}
+		t.add(path+reportsTail, reports, "reports of "+article+field)
 	}
 }
 

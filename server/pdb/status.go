@@ -103,10 +103,13 @@ type statusParams struct {
 }
 
 func (s *Status) params(r *http.Request) (statusParams, error) {
-	p := ParseParams(r.URL.RawQuery)
 	out := statusParams{level: "info", timeout: 30 * time.Second}
 	bad := func(format string, args ...any) error {
 		return Kindf(http.StatusBadRequest, "data-invalid", format, args...)
+	}
+	p, err := ParseParams(r.URL.RawQuery)
+	if err != nil {
+		return out, bad("%s", err)
 	}
 	if v, ok := p.Get("level"); ok {
 		if v != "critical" && v != "info" && v != "debug" {

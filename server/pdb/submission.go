@@ -27,7 +27,10 @@ func errTooLarge() *Problem {
 // read does every check of spec §1.2 that comes before the body is stored, in
 // upstream's order, and returns the submission and how long to wait for it.
 func (c *Commands) read(r *http.Request) (commands.Submission, time.Duration, error) {
-	params := ParseParams(r.URL.RawQuery)
+	params, err := ParseParams(r.URL.RawQuery)
+	if err != nil {
+		return commands.Submission{}, 0, JSONf(http.StatusBadRequest, "%s", err)
+	}
 	if err := c.checkSize(r, params); err != nil {
 		return commands.Submission{}, 0, err
 	}

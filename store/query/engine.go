@@ -79,6 +79,9 @@ func (c *Config) defaults() error {
 // Check finds out whether a query can be run, without running it.
 func (e *Engine) Check(req Request) error {
 	_, err := e.answer(&req)
+	if err != nil {
+		e.Refused(req.Entity, req.text(), req.Origin, err)
+	}
 	return err
 }
 
@@ -164,19 +167,18 @@ func (e *Engine) plan(req *Request) (*plan, error) {
 // Run answers a request. An *Error is the client's fault and comes before
 // sink.Begin; a *TimeoutError may come later.
 func (e *Engine) Run(ctx context.Context, req Request, sink Sink) error {
+	text := req.text()
 	a, err := e.answer(&req)
 	if err != nil {
+		e.Refused(req.Entity, text, req.Origin, err)
 		return err
 	}
-	id, client := uuid.NewString(), ctx
-	if limit := e.timeout(req.Timeout); limit > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, limit, &TimeoutError{id, req.Origin})
-		defer cancel()
-	}
+	client := ctx
+	ctx, id, cancel := e.limited(ctx, &req)
+	defer cancel()
 	err = e.deliver(ctx, client, sink, func(ctx context.Context, out Sink) error {
 		run := &run{answer: a, sink: out, req: &req, id: id, watch: e.watch(), waits: e.metrics.waits}
-		err := e.inTurn(ctx, run)
+		err := e.inTurn(ctx, run.in)
 		if err != nil {
 			err = cause(ctx, blame(err))
 		}
@@ -187,6 +189,16 @@ func (e *Engine) Run(ctx context.Context, req Request, sink Sink) error {
 		err = cause(client, err)
 	}
 	return err
+}
+
+// limited gives a request an id, and its context the time that it may take.
+func (e *Engine) limited(ctx context.Context, req *Request) (context.Context, string, context.CancelFunc) {
+	id, limit := uuid.NewString(), e.timeout(req.Timeout)
+	if limit <= 0 {
+		return ctx, id, func() {}
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, &TimeoutError{id, req.Origin})
+	return ctx, id, cancel
 }
 
 // timeout is the time that a request gets; 0 is none.
@@ -319,8 +331,10 @@ const (
 	Producer    Parent = "producer"
 )
 
-// Exists tells whether a parent of this name is known.
-func (e *Engine) Exists(ctx context.Context, kind Parent, id string) (found bool, err error) {
+// Exists tells whether a parent of this name is known. It waits for its turn as
+// Run does, for as long as the request may take; a *TimeoutError says that this
+// was too long.
+func (e *Engine) Exists(ctx context.Context, req Request, kind Parent, name string) (found bool, err error) {
 	text, ok := map[Parent]string{
 		Node:        "SELECT 1 FROM node WHERE certname = ?",
 		Catalog:     "SELECT 1 FROM catalog c JOIN node n ON n.id = c.node_id WHERE n.certname = ?",
@@ -332,14 +346,11 @@ func (e *Engine) Exists(ctx context.Context, kind Parent, id string) (found bool
 	if !ok {
 		return false, fmt.Errorf("query: unknown parent %q", kind)
 	}
-	if limit := e.timeout(nil); limit > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, limit)
-		defer cancel()
-	}
-	err = e.cfg.DB.ReadTx(ctx, func(ctx context.Context, conn *sql.Conn) error {
+	ctx, _, cancel := e.limited(ctx, &req)
+	defer cancel()
+	err = e.inTurn(ctx, func(ctx context.Context, conn *sql.Conn) error {
 		var one int
-		err := conn.QueryRowContext(ctx, text, id).Scan(&one)
+		err := conn.QueryRowContext(ctx, text, name).Scan(&one)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
@@ -347,7 +358,7 @@ func (e *Engine) Exists(ctx context.Context, kind Parent, id string) (found bool
 		return err
 	})
 	if err != nil {
-		return false, fmt.Errorf("look for %s: %w", kind, err)
+		return false, fmt.Errorf("look for %s: %w", kind, cause(ctx, err))
 	}
 	return found, nil
 }

@@ -32,8 +32,8 @@ func (w *watch) begin() time.Duration {
 
 func (w *watch) isSlow() bool { return w.slow >= 0 && w.took() >= w.slow }
 
-// inTurn runs a query when it is its turn: first come, first served.
-func (e *Engine) inTurn(ctx context.Context, r *run) error {
+// inTurn reads when it is its turn: first come, first served.
+func (e *Engine) inTurn(ctx context.Context, read func(context.Context, *sql.Conn) error) error {
 	e.metrics.waiting.Inc()
 	err := e.slots.Acquire(ctx, 1)
 	e.metrics.waiting.Dec()
@@ -43,7 +43,7 @@ func (e *Engine) inTurn(ctx context.Context, r *run) error {
 	defer e.slots.Release(1)
 	e.metrics.running.Inc()
 	defer e.metrics.running.Dec()
-	return e.cfg.DB.ReadTx(ctx, r.in)
+	return e.cfg.DB.ReadTx(ctx, read)
 }
 
 // planTime bounds how long a slow query may be held up further to learn its
@@ -64,23 +64,34 @@ func (r *run) noteSlow(ctx context.Context, conn *sql.Conn, st *statement) {
 	}
 }
 
-// finished counts a query, and logs it when it was slow.
+// Refused logs a query that cannot be run, if all are logged. Its text is what
+// was sent, or null.
+func (e *Engine) Refused(entity, text, origin string, err error) {
+	if e.cfg.LogQueries {
+		e.cfg.Logger.Info("query", "entity", entity, "origin", origin, "query", text, "error", err)
+	}
+}
+
+// finished counts a query, and logs it when it was slow, or when all are.
 func (e *Engine) finished(r *run, err error) {
 	took := r.watch.took()
 	e.metrics.seconds.WithLabelValues(r.answer.name()).Observe(took.Seconds())
-	if !r.watch.isSlow() {
+	slow := r.watch.isSlow()
+	if !slow && !e.cfg.LogQueries {
 		return
-	}
-	text := "null"
-	if r.req.Query != nil {
-		text = string(r.req.Query.JSON())
 	}
 	waited := r.watch.waited
 	if waited == 0 && r.text == "" {
 		waited = took // its turn never came
 	}
-	e.cfg.Logger.Warn("slow query", "query_id", r.id, "entity", r.answer.name(), "origin", r.req.Origin, "query", text,
-		"rows", r.rows, "took", took, "waited", waited, "error", err, "plan", strings.Join(r.plan, "\n"), "sql", r.text)
+	attrs := []any{"query_id", r.id, "entity", r.answer.name(), "origin", r.req.Origin, "query", r.req.text(),
+		"rows", r.rows, "took", took, "waited", waited, "error", err, "sql", r.text}
+	if e.cfg.LogQueries {
+		e.cfg.Logger.Info("query", attrs...)
+	}
+	if slow {
+		e.cfg.Logger.Warn("slow query", append(attrs, "plan", strings.Join(r.plan, "\n"))...)
+	}
 }
 
 // explain answers with the database's plan.

@@ -62,6 +62,58 @@ func TestFastQueriesAreNotLogged(t *testing.T) {
 	}
 }
 
+// TestLogQueries: every query is told, refused ones with the reason; that is no
+// warning, and asks for no plan.
+func TestLogQueries(t *testing.T) {
+	var log bytes.Buffer
+	e, st := open(t, func(c *query.Config) {
+		c.Logger, c.SlowQuery, c.LogQueries = slog.New(slog.NewJSONHandler(&log, nil)), time.Hour, true
+	})
+	load(t, st, facts("a", "x", "1"))
+	told := func() (line map[string]any) {
+		require.NoError(t, json.Unmarshal(log.Bytes(), &line), log.String())
+		log.Reset()
+		require.Equal(t, "INFO", line["level"])
+		require.Equal(t, "query", line["msg"])
+		require.NotContains(t, line, "plan")
+		return line
+	}
+	require.NoError(t, e.Run(context.Background(), query.Request{Query: parse(t, `facts{name = "x"}`), Origin: "dashboard"}, &rows{}))
+	line := told()
+	require.Equal(t, []any{"facts", "dashboard", `["from","facts",["=","name","x"]]`, 1.0}, []any{line["entity"], line["origin"], line["query"], line["rows"]})
+	for _, run := range []func(query.Request) error{
+		func(r query.Request) error { return e.Run(context.Background(), r, &rows{}) }, e.Check,
+	} {
+		require.Error(t, run(query.Request{Query: parse(t, `facts{nam = "x"}`), Origin: "me"}))
+		line = told()
+		require.Equal(t, []any{"me", `["from","facts",["=","nam","x"]]`}, []any{line["origin"], line["query"]})
+		require.Contains(t, line["error"], "'nam' is not a queryable object")
+	}
+}
+
+// TestExistsTakesItsTurn: looking for a parent is a query like others.
+func TestExistsTakesItsTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := heldDB{make(chan string, 10), make(chan struct{})}
+		e, err := query.New(query.Config{DB: db, MaxConcurrent: 1})
+		require.NoError(t, err)
+		ctx := context.WithValue(context.Background(), originKey{}, "first")
+		var first sync.WaitGroup
+		first.Go(func() { require.NoError(t, e.Run(ctx, query.Request{Entity: "nodes"}, &rows{})) })
+		synctest.Wait()
+		limit := time.Minute
+		start := time.Now()
+		_, err = e.Exists(ctx, query.Request{Timeout: &limit, Origin: "second"}, query.Node, "a")
+		var slow *query.TimeoutError
+		require.ErrorAs(t, err, &slow)
+		require.Equal(t, "second", slow.Origin)
+		require.Equal(t, limit, time.Since(start))
+		require.Len(t, db.begun, 1, "it had no turn")
+		db.end <- struct{}{}
+		first.Wait()
+	})
+}
+
 // endless is a database in which the table of nodes never ends and no row of it
 // is ever wanted.
 type endless struct{ *store.Store }

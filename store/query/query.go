@@ -33,7 +33,8 @@ type Config struct {
 	TimeoutMax     time.Duration // upper bound of what a query may ask for; 0: none
 	MaxConcurrent  int           // queries that run at a time, others wait in order; 0: 64
 	SpoolDir       string        // of files for answers whose clients are slow; "": the system's for temporary files
-	SlowQuery      time.Duration // log queries that take longer; 0: 5 s, negative: never
+	SlowQuery      time.Duration // log queries that take longer, with their plans; 0: 5 s, negative: never
+	LogQueries     bool          // log every query, also refused ones
 }
 
 // Request is one query.
@@ -59,6 +60,14 @@ type Request struct {
 	// Overview asks for one row that counts nodes by state, and for nothing else:
 	// nodes that have not reported for as long are unresponsive.
 	Overview *time.Duration
+}
+
+// text is the query for the log.
+func (r *Request) text() string {
+	if r.Query == nil {
+		return "null"
+	}
+	return string(r.Query.JSON())
 }
 
 // Order is one sort key.

@@ -81,7 +81,7 @@ func (r *resolver) nearestEntity(name string) string {
 	for n := range r.entities {
 		names = append(names, n)
 	}
-	return didYouMean(name, names)
+	return ast.DidYouMean(name, names)
 }
 
 // outer adds what the route and the default visibility of nodes demand.
@@ -199,7 +199,7 @@ func elide(ent *Entity, e ast.Expr) ast.Expr {
 func (r *resolver) unknownField(ent *Entity, name string) {
 	known := ent.names(queryable, true)
 	if len(r.unknown) == 0 {
-		r.hint = didYouMean(name, known)
+		r.hint = ast.DidYouMean(name, known)
 	}
 	text := fmt.Sprintf("'%s' is not a queryable object for %s. Known queryable objects are %s", name, ent.Alias, quoted(known))
 	if len(known) == 0 {
@@ -235,7 +235,7 @@ func (r *resolver) orders(p *plan, list []ast.Order) {
 				known[i] = "'" + k + "'"
 			}
 			panic(&Error{Message: fmt.Sprintf("Unrecognized column '%s' specified in :order_by; Supported columns are %s", o.Field, strings.Join(known, ", ")),
-				Hint: didYouMean(o.Field, p.ent.names(queryable, true))})
+				Hint: ast.DidYouMean(o.Field, p.ent.names(queryable, true))})
 		}
 		p.order = append(p.order, sortKey{term{field: f}, o.Desc})
 	}

@@ -32,7 +32,7 @@ func (r *resolver) columns(p *plan, q *ast.Query, outer bool) {
 		if !outer {
 			known = p.ent.names(queryable, true)
 		}
-		panic(&Error{Message: cantExtract(p.ent.Alias, wrong, known), Hint: didYouMean(wrong[0], known)})
+		panic(&Error{Message: cantExtract(p.ent.Alias, wrong, known), Hint: ast.DidYouMean(wrong[0], known)})
 	}
 	for _, o := range q.GroupBy {
 		t, name, ok := r.column(p.ent, o)

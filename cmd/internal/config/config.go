@@ -129,7 +129,7 @@ type Store struct {
 type Query struct {
 	// Queries that run at a time; others wait in order.
 	MaxConcurrent int `key:"max-concurrent"`
-	// Queries that take longer are logged; 0s: none.
+	// Queries that take longer are logged as warnings, with their plans; 0s: none.
 	Slow Duration `key:"slow"`
 }
 
@@ -339,7 +339,7 @@ type PuppetDB struct {
 	CertificateAllowlist string `key:"certificate-allowlist"`
 	// Hide the reports of plans from queries that do not ask for them.
 	AddAgentReportFilter bool `key:"add-agent-report-filter"`
-	// Log every query.
+	// Log every query, also refused ones.
 	LogQueries bool `key:"log-queries"`
 	// Seconds that a query may take unless it says otherwise; 0: no limit.
 	QueryTimeoutDefault Seconds `key:"query-timeout-default"`

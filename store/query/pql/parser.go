@@ -53,13 +53,15 @@ type parser struct {
 
 	far      int // the furthest place where something was missing
 	expected []string
+	named    [2]int // where the entity that was taken last begins and ends
+	unclosed int    // where a string begins that has no end; -1: none
 	problem  *Error // wrong in a way that no alternative can help
 }
 
 // Parse turns a query into AST.
 func Parse(src string) (ast.Value, error) {
 	src = strings.ToValidUTF8(src, "\uFFFD")
-	p := &parser{src: src, far: -1}
+	p := &parser{src: src, far: -1, unclosed: -1}
 	p.space()
 	v, ok := p.from(true)
 	if ok {
@@ -128,7 +130,7 @@ func (p *parser) space() bool {
 func (p *parser) blank() bool {
 	at := p.pos
 	p.space()
-	return p.pos > at || p.miss(`#"\s+"`)
+	return p.pos > at || p.miss("white space")
 }
 
 // text takes exactly this text.
@@ -138,39 +140,4 @@ func (p *parser) text(s string) bool {
 		return true
 	}
 	return p.miss(s)
-}
-
-// hint explains what people write most often by mistake.
-func (p *parser) hint() string {
-	rest := p.src[min(p.far, len(p.src)):]
-	word := rest[:len(rest)-len(strings.TrimLeft(rest, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-"))]
-	switch lower := strings.ToLower(word); {
-	case lower != word && slices.Contains(p.expected, lower):
-		return "keywords are written in lower case: did you mean '" + lower + "'?"
-	case strings.HasPrefix(rest, "=="), strings.HasPrefix(rest, "<>"), strings.HasPrefix(rest, "&&"), strings.HasPrefix(rest, "||"):
-		return "comparisons are = != ~ !~ < <= > >= in; conditions are joined by and, or, !"
-	case strings.Contains(word, "-") && slices.Contains(entities(), strings.ReplaceAll(word, "-", "_")):
-		return "did you mean '" + strings.ReplaceAll(word, "-", "_") + "'?"
-	}
-	if slices.Contains(p.expected, "nodes") && word != "" {
-		if near := nearest(word, entities()); near != "" {
-			return "did you mean '" + near + "'?"
-		}
-	}
-	return ""
-}
-
-// nearest is the word that shares the longest start with another, if any.
-func nearest(word string, known []string) string {
-	best, length := "", 2
-	for _, k := range known {
-		n := 0
-		for n < len(k) && n < len(word) && k[n] == strings.ToLower(word)[n] {
-			n++
-		}
-		if n > length {
-			best, length = k, n
-		}
-	}
-	return best
 }

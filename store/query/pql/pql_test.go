@@ -67,10 +67,31 @@ func TestParseErrors(t *testing.T) {
 	}
 	_, err := Parse(`nodes{a == 1}`)
 	require.EqualError(t, err, "PQL parse error at line 1, column 10:\n\nnodes{a == 1}\n         ^\n\nExpected one of:\n\n\"\n'\n[\na number\nfalse\ntrue\n")
-	_, err = Parse(`node{}`)
-	require.ErrorContains(t, err, "did you mean 'nodes'?")
-	_, err = Parse(`nodes{a = 1 AND b = 2}`)
-	require.ErrorContains(t, err, "lower case: did you mean 'and'?")
+}
+
+func TestHints(t *testing.T) {
+	for in, want := range map[string]string{
+		`node{}`: "did you mean 'nodes'?", `fact{}`: "did you mean 'facts'?", `catalog{}`: "did you mean 'catalogs'?", `package{}`: "did you mean 'packages'?",
+		`factset{}`: "did you mean 'factsets'?", `fact-paths{}`: "did you mean 'fact_paths'?", `resuorces{}`: "did you mean 'resources'?", `Node{}`: "did you mean 'nodes'?",
+		`NODES{}`: "keywords are written in lower case: did you mean 'nodes'?", `nodes{fact{name = 'x'}}`: "did you mean 'facts'?", `nodes{certname in fact[certname]{}}`: "did you mean 'facts'?",
+		`xyzzy{}`: "", `nodes{}x`: "",
+		`nodes{a = 1 AND b = 2}`:            "keywords are written in lower case: did you mean 'and'?",
+		`nodes{a = null}`:                   "nothing equals null: write 'is null' or 'is not null' instead",
+		`nodes{a != NULL}`:                  "nothing equals null: write 'is null' or 'is not null' instead",
+		`nodes{a = "web1}`:                  "the closing quote is missing of the string that begins at line 1, column 11",
+		"nodes{\n a = 'é' and b = 'web\\'}": "the closing quote is missing of the string that begins at line 2, column 18",
+		`nodes{a in ['x', 'y]}`:             "the closing quote is missing of the string that begins at line 1, column 18",
+	} {
+		_, err := Parse(in)
+		var e *Error
+		require.ErrorAs(t, err, &e, in)
+		require.Equal(t, want, e.Hint, in)
+	}
+	_, err := Parse(`nodes{certname="a}`)
+	require.ErrorContains(t, err, "at line 1, column 19:", "as upstream")
+	require.ErrorContains(t, err, "Expected:\n\"\n")
+	_, err = Parse(`nodes{a = 1 b}`)
+	require.NotContains(t, err.Error(), "#", "no patterns")
 }
 
 // FuzzParse: any text is PQL, or is an *Error that shows a place in it; what

@@ -28,6 +28,7 @@ func (p *parser) entity() (ast.Value, bool) {
 	}
 	v := str(best, p.pos)
 	p.pos += len(best)
+	p.named = [2]int{v.Pos, p.pos}
 	return v, true
 }
 

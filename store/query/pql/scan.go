@@ -36,7 +36,7 @@ func (p *parser) field() (ast.Value, bool) {
 	}
 	w := word.FindString(p.src[p.pos:])
 	if w == "" {
-		return ast.Value{}, p.miss(`#"[a-zA-Z0-9_]+\??"`)
+		return ast.Value{}, p.miss("a field")
 	}
 	p.pos += len(w)
 	return str(w, at), true
@@ -129,6 +129,13 @@ func (p *parser) str() (ast.Value, bool) {
 		return v, true
 	}
 	m := doubleText.FindStringSubmatch(rest)
+	if m == nil && rest != "" && (rest[0] == '\'' || rest[0] == '"') {
+		at := p.pos
+		p.pos, p.unclosed = len(p.src), at
+		p.miss(rest[:1])
+		p.pos = at
+		return ast.Value{}, false
+	}
 	if m == nil {
 		p.miss(`"`)
 		return ast.Value{}, p.miss("'")

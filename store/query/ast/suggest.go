@@ -1,7 +1,13 @@
-package query
+package ast
 
-// didYouMean is a hint at the name that is nearest to a wrong one, or "".
-func didYouMean(name string, known []string) string {
+import "slices"
+
+// DidYouMean is a hint at the known name that is nearest to a wrong one, or "".
+// Most often it is the plural that was meant.
+func DidYouMean(name string, known []string) string {
+	if slices.Contains(known, name+"s") {
+		return "did you mean '" + name + "s'?"
+	}
 	best, bestAt := "", len(name)/3+1
 	for _, k := range known {
 		if d := distance(name, k); d <= bestAt && (d < bestAt || best == "" || k < best) {
