@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -232,7 +233,7 @@ func (p *pending) named(it *item, certname string) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	it.certname = certname
+	it.certname = strings.Clone(certname) // a piece of the payload, which it outlives
 }
 
 // isObsolete tells whether an item was superseded meanwhile.

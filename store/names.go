@@ -49,13 +49,14 @@ func (d *dictionary) get(key []byte) (int64, bool) {
 
 func newDictionary(limit int) *dictionary { return &dictionary{ids: map[string]int64{}, limit: limit} }
 
-// remember keeps a name; when the map is full it starts afresh, which costs a
-// statement for each name that is still in use.
+// remember keeps a copy of a name, which may be a piece of a payload's memory;
+// when the map is full it starts afresh, which costs a statement for each name
+// that is still in use.
 func (d *dictionary) remember(key string, id int64) {
 	if len(d.ids) >= d.limit {
 		clear(d.ids)
 	}
-	d.ids[key] = id
+	d.ids[strings.Clone(key)] = id
 	if d.used != nil {
 		d.used[id] = true
 	}

@@ -2,6 +2,7 @@ package wireformat
 
 import (
 	"hash/maphash"
+	"strings"
 	"sync"
 	"time"
 )
@@ -67,7 +68,8 @@ func (t *CatalogTexts) Decode(line string, version int, received time.Time, body
 			break
 		}
 	}
-	t.known[line] = catalogText{version, c.Certname, c.Hash, w.read}
+	// Copies: strings of a payload hold on to the chunk of memory that they are in.
+	t.known[strings.Clone(line)] = catalogText{version, strings.Clone(c.Certname), strings.Clone(c.Hash), w.read}
 	return payload, err
 }
 

@@ -1,6 +1,8 @@
 package wireformat
 
 import (
+	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +19,33 @@ const (
 func catalogOf(certname, version string, parts ...string) []byte {
 	return []byte(`{"certname":"` + certname + `","version":"` + version + `","environment":null,"transaction_uuid":null,"catalog_uuid":null,
 		"code_id":null,"producer":null,"job_id":null,"producer_timestamp":"2024-01-01T00:00:00Z",` + strings.Join(parts, ",") + `}`)
+}
+
+// TestCatalogTextsKeepLittle: nothing of the payloads stays in memory.
+func TestCatalogTextsKeepLittle(t *testing.T) {
+	const nodes = 500
+	texts := NewCatalogTexts(nodes)
+	heap := func() int64 {
+		runtime.GC()
+		runtime.GC() // the first only takes decoders out of their pool
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	for i := range nodes {
+		node := fmt.Sprintf("node%d", i)
+		large := `"resources":[{"type":"File","title":"/a","tags":[],"exported":false,"parameters":{"content":"` + strings.Repeat(node+" ", 5000) + `"}},`
+		small := make([]string, 400)
+		for k := range small {
+			small[k] = fmt.Sprintf(`{"type":"File","title":"/%s/%d","tags":[],"exported":false,"parameters":{"content":"%s %d"}}`, node, k, strings.Repeat("x", 80), k)
+		}
+		_, err := texts.Decode(node, 9, time.Now(), catalogOf(node, "1", `"edges":[]`, large+strings.Join(small, ",")+"]"))
+		require.NoError(t, err)
+	}
+	require.Len(t, texts.known, nodes)
+	require.Less(t, heap()-before, int64(nodes*2000))
+	runtime.KeepAlive(texts)
 }
 
 // TestCatalogTexts: whatever came before, the answer is Decode's.

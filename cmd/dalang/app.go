@@ -148,13 +148,13 @@ func (a *app) stages() []*stage {
 	if o.broker != nil {
 		// Agents are sent away when nobody has to hear them any more.
 		all = append(all, &stage{services: []service{{"controller of agents", o.pxp.Run}}}, &stage{services: []service{
-			{"broker", o.broker.Run}, {"memory of agents", a.followAgents},
+			{"broker", o.broker.Run},
 		}})
 	}
 	// What runs on nodes without an agent is ended, and cleaned up there.
 	all = append(all, &stage{services: []service{{"agentless runs", o.runRemotes}, {"usage", a.noteUsage}}})
 	return append(all, &stage{services: []service{
-		{"garbage collection", a.store.RunGC}, {"dead letter office", a.office.Run}, {"metrics", a.metrics.Run},
+		{"garbage collection", a.store.RunGC}, {"dead letter office", a.office.Run}, {"metrics", a.metrics.Run}, {"memory goal", a.followMemory},
 	}})
 }
 

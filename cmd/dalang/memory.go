@@ -4,18 +4,41 @@ import (
 	"context"
 	"os"
 	"runtime/debug"
+	"runtime/metrics"
 	"time"
 )
 
-// agentMemory is what a connected agent takes, with some room
-// (docs/performance.md). The documentation of memory-limit names it, too.
-const agentMemory = 48 << 10
+// memoryStep is by what the collector's goal moves.
+const memoryStep = 4 << 20
 
-// memoryGoal is the collector's goal: what was configured for the program
-// itself, and what connected agents take. With a goal below what is in use the
-// collector would run all the time. It moves in steps of 64 agents.
-func memoryGoal(configured int64, agents int) int64 {
-	return configured + int64((agents+63)/64*64)*agentMemory
+// memoryGoal is the collector's goal: what was configured, or what is in use
+// and half of the live heap as room, where that is more. With a goal below what
+// is in use the collector would run all the time.
+func memoryGoal(configured int64, use memoryUse) int64 {
+	need := use.other + use.live + use.live/2
+	return max(configured, (need+memoryStep-1)/memoryStep*memoryStep)
+}
+
+// memoryUse is what Go's runtime has taken, in bytes.
+type memoryUse struct {
+	live  int64 // what the last collection left of the heap
+	other int64 // stacks, and the runtime's own
+}
+
+// inUse asks the runtime.
+func inUse() memoryUse {
+	samples := []metrics.Sample{
+		{Name: "/gc/heap/live:bytes"},
+		{Name: "/memory/classes/total:bytes"},
+		{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/unused:bytes"},
+		{Name: "/memory/classes/heap/free:bytes"}, {Name: "/memory/classes/heap/released:bytes"},
+	}
+	metrics.Read(samples)
+	other := int64(samples[1].Value.Uint64())
+	for _, heap := range samples[2:] {
+		other -= int64(heap.Value.Uint64())
+	}
+	return memoryUse{int64(samples[0].Value.Uint64()), other}
 }
 
 // limited tells whether the goal is ours to set.
@@ -23,36 +46,32 @@ func (a *app) limited() bool { return a.cfg.Dalang.MemoryLimit > 0 && os.Getenv(
 
 func (a *app) limitMemory() {
 	if a.limited() {
-		debug.SetMemoryLimit(memoryGoal(int64(a.cfg.Dalang.MemoryLimit), 0))
+		debug.SetMemoryLimit(int64(a.cfg.Dalang.MemoryLimit))
 	}
 }
 
-// followAgents has the collector's goal follow the number of agents until ctx
-// ends.
-func (a *app) followAgents(ctx context.Context) error {
+// followMemory has the collector's goal follow what is in use until ctx ends.
+func (a *app) followMemory(ctx context.Context) error {
 	if !a.limited() {
 		return nil
 	}
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
-	follow(ctx, ticker.C, a.orchestration.broker.Sessions, func(agents int) {
-		debug.SetMemoryLimit(memoryGoal(int64(a.cfg.Dalang.MemoryLimit), agents))
-	})
+	follow(ctx, ticker.C, int64(a.cfg.Dalang.MemoryLimit), inUse, func(goal int64) { debug.SetMemoryLimit(goal) })
 	return nil
 }
 
-// follow calls set with a count when the goal for it is another.
-func follow(ctx context.Context, tick <-chan time.Time, count func() int, set func(int)) {
-	last := memoryGoal(0, 0)
+// follow calls set when the goal is another.
+func follow(ctx context.Context, tick <-chan time.Time, configured int64, look func() memoryUse, set func(int64)) {
+	last := configured
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick:
 		}
-		agents := count()
-		if goal := memoryGoal(0, agents); goal != last {
-			set(agents)
+		if goal := memoryGoal(configured, look()); goal != last {
+			set(goal)
 			last = goal
 		}
 	}

@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"sync/atomic"
+	"runtime"
 	"testing"
 	"time"
 
@@ -11,29 +11,39 @@ import (
 
 func TestMemoryGoal(t *testing.T) {
 	const base = 64 << 20
-	require.EqualValues(t, base, memoryGoal(base, 0))
-	require.EqualValues(t, base+64*agentMemory, memoryGoal(base, 1))
-	require.EqualValues(t, base+64*agentMemory, memoryGoal(base, 64))
-	require.EqualValues(t, base+128*agentMemory, memoryGoal(base, 65))
-	require.Less(t, memoryGoal(base, 10_000), int64(1<<30))
+	require.EqualValues(t, base, memoryGoal(base, memoryUse{}))
+	require.EqualValues(t, base, memoryGoal(base, memoryUse{live: 30 << 20, other: 10 << 20}))
+	require.EqualValues(t, 76<<20, memoryGoal(base, memoryUse{live: 40 << 20, other: 13 << 20}))
+	require.EqualValues(t, 300<<20, memoryGoal(base, memoryUse{live: 200 << 20}))
 }
 
-// TestFollow: the goal is set when the number of agents has changed much, up and down.
+func TestInUse(t *testing.T) {
+	runtime.GC()
+	before := inUse()
+	require.Positive(t, before.live)
+	require.Positive(t, before.other)
+	more := make([]byte, 32<<20)
+	runtime.GC()
+	after := inUse()
+	require.InDelta(t, 32<<20, after.live-before.live, 8<<20)
+	require.InDelta(t, 0, after.other-before.other, 8<<20)
+	runtime.KeepAlive(more)
+}
+
+// TestFollow: the goal is set when what is in use has changed much, up and down.
 func TestFollow(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	tick, over := make(chan time.Time), make(chan struct{})
-	var agents atomic.Int64
-	var set []int
+	tick, use, over := make(chan time.Time), make(chan memoryUse), make(chan struct{})
+	var set []int64
 	go func() {
 		defer close(over)
-		follow(ctx, tick, func() int { return int(agents.Load()) }, func(n int) { set = append(set, n) })
+		follow(ctx, tick, 64<<20, func() memoryUse { return <-use }, func(goal int64) { set = append(set, goal>>20) })
 	}()
-	for _, n := range []int{0, 1, 2, 64, 65, 10_000, 10_000, 9_990, 30, 0, 0} {
-		agents.Store(int64(n))
+	for _, mb := range []int64{10, 40, 100, 101, 102, 103, 600, 50, 10, 10} {
 		tick <- time.Time{}
-		tick <- time.Time{} // the first has been done
+		use <- memoryUse{live: mb << 20}
 	}
 	cancel()
 	<-over
-	require.Equal(t, []int{1, 65, 10_000, 30, 0}, set)
+	require.Equal(t, []int64{152, 156, 900, 76, 64}, set)
 }

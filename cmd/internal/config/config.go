@@ -69,8 +69,9 @@ type Dalang struct {
 	// Size of a body in the deprecated form of submission, which is held in
 	// memory.
 	MaxOldFormat Size `key:"max-old-format"`
-	// Memory that the program tries to stay below, beside 48 KiB for each agent
-	// that is connected; 0: no such goal.
+	// Memory that Go's collector tries to stay below, the page cache of the
+	// database aside. Where more than that is in use, its goal is half as much heap
+	// again; 0: no such goal.
 	MemoryLimit Size `key:"memory-limit"`
 	// TLS handshakes that no request follows, a second, of one address (of 64 bits
 	// of it with IPv6); ten times as many at once. Later ones wait, or are refused.
