@@ -16,10 +16,12 @@
 //	command            targets! name description catch_errors env_vars run_as
 //	script             targets! name description catch_errors env_vars run_as arguments
 //	task               targets! name description catch_errors noop run_as parameters
-//	upload, download   targets! destination! name description catch_errors run_as
+//	upload             targets! destination! name description catch_errors run_as
 //	plan               targets name description catch_errors run_as parameters
 //
 // resources is refused: no agent of ours applies a catalog that a plan made.
+// download is refused: no agent sends files, and where a server should keep what
+// nodes send, for whom and how long, nobody has said.
 //
 // # Values
 //

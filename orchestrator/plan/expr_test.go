@@ -157,7 +157,7 @@ func TestRefused(t *testing.T) {
 		`"$zzz"`:                            "there is no variable $zzz here",
 		"$n\n+\n$zzz":                       "there is no variable $zzz here",
 		`$list.nosuch`:                      "the function 'nosuch' cannot be called here",
-		`$set.download_file('a')`:           "a step with the key 'download' does that",
+		`$set.download_file('a')`:           "the function 'download_file' cannot be called here",
 		`$list.each |$x| { 1 }`:             "the function 'each' cannot be called here",
 	} {
 		_, err := evaluate(t, true, source)

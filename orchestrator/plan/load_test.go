@@ -60,6 +60,7 @@ func TestLoadErrors(t *testing.T) {
 		s + "{script: a, targets: b, pwsh_params: {}}":                      "the key 'pwsh_params' is not one of a step that is a script",
 		s + "{command: a, targets: b, env_vars: [x]}":                       "a map of environment variables is expected, and there is a list",
 		s + "{upload: a, targets: b}":                                       "the key 'destination' is missing",
+		s + "{message: a}\n- {download: /x, targets: b, destination: c}":    "plan m::p, line 3, column 3: steps[1]: steps that download files cannot be run here",
 		s + "{resources: [], targets: b}":                                   "steps with resources cannot be run here",
 		s + "{eval: 1, name: A}":                                            "steps[0] (A): the name of a step is a lower-case letter or _",
 		s + "{eval: 1, name: [a]}":                                          "steps[0].name: a text is expected, and there is a list",

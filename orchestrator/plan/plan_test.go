@@ -109,7 +109,6 @@ func TestDocumented(t *testing.T) {
 		{"command", `{}`, "null", "command hostname -f on " + three},
 		{"task", `{}`, "null", "task package on " + three},
 		{"script", `{}`, "null", "script mymodule/check_server.sh on " + three},
-		{"download", `{}`, "null", "download /etc/ssh/sshd_config on web1.example.com,ssh://web2.example.com,web3"},
 		{"upload", `{}`, "null", "upload mymodule/motd.txt on " + three},
 		{"plan", `{}`, "null", `begin facts|end facts ["web1.example.com","web2.example.com","web3.example.com"]`},
 		{"eval", `{"count":21}`, "null", "task echo on web1.example.com"},
@@ -186,7 +185,7 @@ func TestFailure(t *testing.T) {
 	require.Equal(t, []string{"command false on a,b1,b2"}, w.log)
 
 	for action, function := range map[string]string{"task: x": "run_task 'x'", "script: m/x": "run_script 'm/x'",
-		"upload: m/x\n  destination: /y": "upload_file 'm/x'", "download: /x\n  destination: y": "download_file '/x'"} {
+		"upload: m/x\n  destination: /y": "upload_file 'm/x'"} {
 		_, err := run(t, &world{on: failing}, "steps:\n- targets: b\n  "+action+"\n", `{}`)
 		require.EqualError(t, err, function+" failed on 1 target")
 	}

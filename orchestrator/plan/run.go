@@ -18,7 +18,7 @@ const maxPlans = 50
 
 // Action is what a step asks for on targets.
 type Action struct {
-	Kind        Kind   // Command, Script, Task, Upload, Download
+	Kind        Kind   // Command, Script, Task, Upload
 	Object      string // the command, the task's name, the file as module/path
 	Targets     []string
 	Description string
@@ -27,7 +27,7 @@ type Action struct {
 	Arguments   []string          // of a script; secrets in clear
 	Shown       []string          // Arguments without secrets
 	Env         map[string]string // of a command or a script
-	Destination string            // of an upload or a download
+	Destination string            // of an upload
 	Noop        bool
 	RunAs       string // "": as the connection says
 }
@@ -232,7 +232,7 @@ func (r *running) action(s *step, fields map[string]any) (*Action, error) {
 			return nil, err
 		}
 	}
-	if s.kind == Upload || s.kind == Download {
+	if s.kind == Upload {
 		if a.Destination, err = word1(s, fields, "destination"); err != nil {
 			return nil, err
 		}

@@ -13,28 +13,31 @@ type Kind string
 
 // The kinds of steps.
 const (
-	Message  Kind = "message"
-	Verbose  Kind = "verbose"
-	Eval     Kind = "eval"
-	Command  Kind = "command"
-	Script   Kind = "script"
-	Task     Kind = "task"
-	Upload   Kind = "upload"
-	Download Kind = "download"
-	SubPlan  Kind = "plan"
+	Message Kind = "message"
+	Verbose Kind = "verbose"
+	Eval    Kind = "eval"
+	Command Kind = "command"
+	Script  Kind = "script"
+	Task    Kind = "task"
+	Upload  Kind = "upload"
+	SubPlan Kind = "plan"
 )
 
-const resources Kind = "resources"
+// Those of Bolt that are refused.
+const (
+	resources Kind = "resources"
+	download  Kind = "download"
+)
 
 func stepKinds() []Kind {
-	return []Kind{Command, Download, Eval, Message, SubPlan, resources, Script, Task, Upload, Verbose}
+	return []Kind{Command, download, Eval, Message, SubPlan, resources, Script, Task, Upload, Verbose}
 }
 
 // function is the name of Bolt's function that does what a step does.
 func (k Kind) function() string {
 	switch k {
-	case Upload, Download:
-		return string(k) + "_file"
+	case Upload:
+		return "upload_file"
 	}
 	return "run_" + string(k)
 }
@@ -49,7 +52,7 @@ func (k Kind) keys() (may, must []string) {
 		return append(may, "catch_errors", "env_vars", "run_as", "arguments"), []string{"targets"}
 	case Task:
 		return append(may, "catch_errors", "noop", "run_as", "parameters"), []string{"targets"}
-	case Upload, Download:
+	case Upload:
 		return append(may, "catch_errors", "run_as", "destination"), []string{"targets", "destination"}
 	case SubPlan:
 		return append(may, "catch_errors", "run_as", "parameters"), nil
@@ -116,6 +119,8 @@ func (r *reader) kind(n *yaml.Node, where string, members []member) (Kind, error
 		return "", r.mistake(n, where, "the step has the keys %s; exactly one of %s is expected", strings.Join(found, " and "), strings.Join(all, ", "))
 	case found[0] == string(resources):
 		return "", r.mistake(n, where, "steps with resources cannot be run here: they need Bolt to compile a catalog; a plan for the external runner can have them")
+	case found[0] == string(download):
+		return "", r.mistake(n, where, "steps that download files cannot be run here: agents send no files, and this server has no place for them; a plan for the external runner can have them")
 	}
 	return Kind(found[0]), nil
 }
@@ -166,7 +171,7 @@ func (r *reader) shape(kind Kind, m member, where string) error {
 			return r.mistake(m.value, where, "true or false is expected, and there is %s", shape(m.value))
 		}
 		return nil
-	case "destination", "run_as", string(Command), string(Script), string(Task), string(Upload), string(Download), string(SubPlan):
+	case "destination", "run_as", string(Command), string(Script), string(Task), string(Upload), string(SubPlan):
 		if m.value.Kind != yaml.ScalarNode || null {
 			return r.mistake(m.value, where, "a text is expected, and there is %s", shape(m.value))
 		}

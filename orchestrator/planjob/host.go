@@ -190,7 +190,7 @@ func (h *host) submit(ctx context.Context, a *plan.Action) (int64, error) {
 		s.Type, shown["file"], shown["destination"] = job.TypePlanUpload, a.Object, a.Destination
 		params, err = h.upload(ctx, a)
 	default:
-		err = &plan.Error{Kind: plan.KindActionRefused, Msg: "Steps that download files cannot be run here: agents send no files"}
+		err = fmt.Errorf("a step of a plan wants the action %q", a.Kind)
 	}
 	if err != nil {
 		return 0, err

@@ -176,7 +176,7 @@ func TestFailures(t *testing.T) {
 	require.Contains(t, string(p.Result), `"target":"bad"`)
 	require.NotContains(t, string(p.Result), "good")
 
-	for plan, want := range map[string]string{"m::down": `"kind":"bolt/action-refused","msg":"Steps that download files`, "m::env": `env_vars cannot be set for scripts`,
+	for plan, want := range map[string]string{"m::env": `"kind":"bolt/action-refused","msg":"env_vars cannot be set for scripts`,
 		"m::lost": `"kind":"bolt/validation-error","msg":"The environment production has no file m/nosuch.sh"`} {
 		p = w.run(plan, `{}`)
 		require.Equal(t, job.PlanFailure, p.State)
@@ -220,6 +220,7 @@ func TestRefused(t *testing.T) {
 		{somebody{"*"}, planjob.Request{Plan: "m::canary", Environment: "nosuch"}, "unknown-environment", ""},
 		{somebody{"*"}, planjob.Request{Plan: "m::nosuch", Environment: "production"}, "unknown-plan", ""},
 		{somebody{"*"}, planjob.Request{Plan: "m::bad", Environment: "production"}, "validation-error", "plan m::bad, line 2, column 3: steps[0]: the step does nothing"},
+		{somebody{"*"}, planjob.Request{Plan: "m::down", Environment: "production"}, "validation-error", "plan m::down, line 2, column 3: steps[0]: steps that download files"},
 		{somebody{"*"}, planjob.Request{Plan: "m::classic", Environment: "production"}, "validation-error", "plans-external-runner"},
 		{somebody{"*"}, planjob.Request{Plan: "m::canary", Environment: "production", Params: map[string]any{"node": "a"}}, "validation-error",
 			"the parameter 'nodes' is missing: TargetSpec; there is no parameter 'node'"},
