@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"dalang/orchestrator/job"
+	"dalang/orchestrator/ptype"
 	"dalang/orchestrator/task"
 )
 
@@ -27,6 +28,9 @@ type Plan struct {
 	Name string
 	Ext  string // .yaml or .pp
 	Text []byte
+	// Alias answers what types that are none of Puppet's are, nil where that is
+	// not known. It is for one goroutine.
+	Alias func(name string) *ptype.Type
 }
 
 // Source has the tasks and plans of environments. Errors are *job.Error of

@@ -173,7 +173,7 @@ func TestDirectoryPlan(t *testing.T) {
 	d, _ := world(t)
 	p, err := d.Plan(t.Context(), "production", "pkg")
 	require.NoError(t, err)
-	require.Equal(t, &Plan{"pkg", ".yaml", []byte("description: Install\nsteps: []\n")}, p)
+	require.Equal(t, "pkg .yaml description: Install\nsteps: []\n", p.Name+" "+p.Ext+" "+string(p.Text))
 	p, err = d.Plan(t.Context(), "production", "pkg::deep::er")
 	require.NoError(t, err)
 	require.Equal(t, ".pp", p.Ext)
@@ -181,6 +181,39 @@ func TestDirectoryPlan(t *testing.T) {
 		_, err := d.Plan(t.Context(), "production", name)
 		require.ErrorIs(t, err, job.UnknownPlan("", ""), name)
 	}
+}
+
+// TestAliases: what the types of modules stand for, as far as secrets go.
+func TestAliases(t *testing.T) {
+	d, root := world(t)
+	const types = "environments/production/modules/pkg/types/"
+	lay(t, root, map[string]string{
+		types + "password.pp":    "# A type: Sensitive\n# @summary x\ntype Pkg::Password = Sensitive[String[1]] # and nothing else\n",
+		types + "login.pp":       "type Pkg::Login = Struct[{\n  user => String, # who\n  pw   => Optional[Pkg::Password],\n}]\n",
+		types + "deep/secret.pp": "type Pkg::Deep::Secret = Array[Pkg::Login]\n",
+		types + "loop.pp":        "type Pkg::Loop = Variant[String, Array[Pkg::Loop]]\n",
+		types + "port.pp":        "# Sensitive\ntype Pkg::Port = Integer[1, 65535]\n",
+		types + "strange.pp":     "type Pkg::Strange = Sensitive[String] + 1\n",
+		types + "other.pp":       "type Pkg::Another = Sensitive\n",
+		types + "out.pp":         "-> ../../../../../secret",
+		"environments/production/modules/pkg/tasks/typed.json": `{"parameters":{"a":{"type":"Pkg::Login"},"b":{"type":"Pkg::Port"},"c":{"type":"Optional[Pkg::Deep::Secret]","default":["x"]}}}`,
+		"environments/production/modules/pkg/tasks/typed.sh":   "x",
+	})
+	p, err := d.Plan(t.Context(), "production", "pkg")
+	require.NoError(t, err)
+	for name, want := range map[string]bool{"Pkg::Password": true, "Pkg::Login": true, "Pkg::Deep::Secret": true, "Pkg::Strange": true, "Pkg::Loop": false,
+		"Pkg::Port": false, "Pkg::Other": false, "Pkg::Out": false, "Pkg::Nosuch": false, "Nosuch::Password": false, "Password": false} {
+		of := p.Alias(name)
+		require.Equal(t, want, of != nil && of.Sensitive(), name)
+	}
+	found, err := d.Task(t.Context(), "production", "pkg::typed")
+	require.NoError(t, err)
+	for _, q := range found.Metadata.Parameters {
+		require.Equal(t, q.Name != "b", q.Sensitive, q.Name)
+	}
+	shown, err := found.Metadata.Shown()
+	require.NoError(t, err)
+	require.Contains(t, string(shown), `"default":null`)
 }
 
 func TestServeHTTP(t *testing.T) {

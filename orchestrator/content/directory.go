@@ -149,6 +149,10 @@ func (d *Directory) Task(_ context.Context, environment, name string) (*task.Tas
 	if err != nil {
 		return nil, named(name, err)
 	}
+	aliases := d.aliases(modules)
+	for i := range m.Parameters {
+		m.Parameters[i].Alias(aliases)
+	}
 	t := &task.Task{Name: name, Metadata: m}
 	executables, err := executables(name, own, m, files)
 	if err != nil {
@@ -335,7 +339,7 @@ func (d *Directory) Plan(_ context.Context, environment, name string) (*Plan, er
 	for _, ext := range planExts() {
 		text, err := d.text(home, "plans/"+strings.ReplaceAll(own, "::", "/")+ext)
 		if err == nil {
-			return &Plan{name, ext, text}, nil
+			return &Plan{name, ext, text, d.aliases(modules)}, nil
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("read the plan %s: %w", name, err)

@@ -178,7 +178,7 @@ func (s *Service) prepare(found *content.Plan, r *Request) (run runnable, sensit
 		if len(s.cfg.Runner) == 0 {
 			return nil, nil, job.Invalid("plan_name", "The plan %s is written in the Puppet language: to run such plans, plans-external-runner has to name a program that does", r.Plan)
 		}
-		return s.external(r), secretParams(found.Text, r.Params), nil
+		return s.external(r), secretParams(found, r.Params), nil
 	}
 	p, err := parse(found)
 	if err != nil {
@@ -221,7 +221,18 @@ func parse(found *content.Plan) (*plan.Plan, error) {
 		}
 		return nil, e
 	}
-	return p, err
+	if err != nil {
+		return nil, err
+	}
+	aliased(p, found)
+	return p, nil
+}
+
+// aliased makes secrets of the parameters whose types are behind others.
+func aliased(p *plan.Plan, found *content.Plan) {
+	for i := range p.Parameters {
+		p.Parameters[i].Alias(found.Alias)
+	}
 }
 
 // Register keeps the books of a plan that somebody else runs: it runs from now on.

@@ -96,6 +96,7 @@ func (h *host) Plan(ctx context.Context, name string) (*plan.Plan, error) {
 	if err != nil {
 		return nil, &plan.Error{Kind: plan.KindInvalidPlan, Msg: err.Error()}
 	}
+	aliased(p, found)
 	return p, nil
 }
 

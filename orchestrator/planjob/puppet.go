@@ -4,18 +4,19 @@ import (
 	"slices"
 	"strings"
 
+	"dalang/orchestrator/content"
 	"dalang/orchestrator/ptype"
 )
 
 // secretParams are those of the params of a plan in the Puppet language that
 // are secrets: their type has Sensitive somewhere in it, as with YAML plans.
 // Those are, too, that are not found among the plan's parameters.
-func secretParams(text []byte, params map[string]any) []string {
-	types, known := parameterTypes(string(text))
+func secretParams(found *content.Plan, params map[string]any) []string {
+	types, known := parameterTypes(string(found.Text))
 	var names []string
 	for name, v := range params {
-		typ, found := types[name]
-		if v != nil && (!known || !found || secretType(typ)) {
+		typ, there := types[name]
+		if v != nil && (!known || !there || secretType(typ, found.Alias)) {
 			names = append(names, name)
 		}
 	}
@@ -25,13 +26,16 @@ func secretParams(text []byte, params map[string]any) []string {
 
 // secretType tells whether a type as it is written is sensitive. One that
 // cannot be read is when it only may be.
-func secretType(source string) bool {
+func secretType(source string, alias func(name string) *ptype.Type) bool {
 	if strings.TrimSpace(source) == "" {
 		return false
 	}
 	t, err := ptype.Parse(source)
 	if err != nil {
 		return strings.Contains(source, "Sensitive")
+	}
+	if alias != nil {
+		t.Alias(alias)
 	}
 	return t.Sensitive()
 }

@@ -4,11 +4,22 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"dalang/orchestrator/content"
+	"dalang/orchestrator/ptype"
 )
 
 // TestSecretParams: plans in the Puppet language have their secrets by the same
 // rule as YAML plans.
 func TestSecretParams(t *testing.T) {
+	alias := func(name string) *ptype.Type {
+		if name != "My::Password" {
+			return nil
+		}
+		of, err := ptype.Parse("Sensitive[String]")
+		require.NoError(t, err)
+		return of
+	}
 	params := map[string]any{"a": "x", "b": "x", "c": "x", "d": nil}
 	for text, want := range map[string][]string{
 		"plan m(String $a, Sensitive[String] $b, $c) {}": {"b"},
@@ -18,6 +29,7 @@ func TestSecretParams(t *testing.T) {
 		"plan m(Variant[String,Sensitive[String]] $a, My::List[Sensitive] $b, My::Sensitive $c = 4 / 2) {}":                                                          {"a", "b"},
 		"plan m(String[1, -1] $a, Integer[-5, 1] $b, Float[1.5] $c) {}":                                                                                              nil,
 		"plan m(String $a, Sensitive[\u00e9] $b, String $c) {}":                                                                                                      {"b"},
+		"plan m(Optional[My::Password] $a, My::Port $b, $c) {}":                                                                                                      {"a"},
 		"plan m(String $a) {}":    {"b", "c"}, // which it does not take
 		"plan m {}":               {"a", "b", "c"},
 		"plan m(String $a, ":      {"a", "b", "c"},
@@ -28,7 +40,7 @@ func TestSecretParams(t *testing.T) {
 		"plan m(String $a = @(END), String $b, $c)\n it's\n END\n":       nil,
 		"plan m(String $a = @(END),\n it's\n END\n Sensitive $b, $c) {}": {"a", "b", "c"},
 	} {
-		require.Equal(t, want, secretParams([]byte(text), params), text)
+		require.Equal(t, want, secretParams(&content.Plan{Text: []byte(text), Alias: alias}, params), text)
 	}
 }
 
@@ -37,10 +49,10 @@ func FuzzSecretParams(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		secretParams([]byte(text), map[string]any{"a": 1})
+		secretParams(&content.Plan{Text: []byte(text)}, map[string]any{"a": 1})
 		types, known := parameterTypes("plan m(Sensitive[String] $zz, " + text)
 		if known {
-			require.True(t, secretType(types["zz"]) || types["zz"] != "Sensitive[String]")
+			require.True(t, secretType(types["zz"], nil) || types["zz"] != "Sensitive[String]")
 		}
 	})
 }

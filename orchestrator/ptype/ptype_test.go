@@ -176,6 +176,31 @@ func TestHide(t *testing.T) {
 	require.Equal(t, map[string]any{"a": "1", "b": "2"}, two, "and is left as it was")
 }
 
+// TestAlias: a type that is not known is as sensitive as what it stands for.
+func TestAlias(t *testing.T) {
+	find := func(name string) *Type {
+		of, err := Parse(map[string]string{"My::Password": "Struct[{user => String, pw => Sensitive[String]}]", "My::Port": "Integer"}[name])
+		if err != nil {
+			return nil
+		}
+		return of
+	}
+	wrap := func(any) any { return "hidden" }
+	for text, want := range map[string]bool{"My::Password": true, "Array[Optional[My::Password]]": true, "Struct[{a => My::Password}]": true,
+		"My::List[My::Password]": true, "My::Port": false, "Array[My::Other]": false} {
+		parsed, err := Parse(text)
+		require.NoError(t, err)
+		require.False(t, parsed.Sensitive())
+		parsed.Alias(find)
+		require.Equal(t, want, parsed.Sensitive(), text)
+		require.NoError(t, parsed.Check(value(t, map[bool]string{true: `{"a":7}`, false: `[7]`}[text == "Struct[{a => My::Password}]"])), "and takes anything")
+	}
+	parsed, err := Parse("Array[My::Password]")
+	require.NoError(t, err)
+	parsed.Alias(find)
+	require.Equal(t, value(t, `[{"user":"kim","pw":"hidden"}]`), parsed.Hide(value(t, `[{"user":"kim","pw":"x"}]`), wrap))
+}
+
 // TestCheckSecret: what is wrong with a secret is said without anything of it.
 func TestCheckSecret(t *testing.T) {
 	for _, c := range []struct{ text, value, want string }{

@@ -3,10 +3,27 @@ package ptype
 import "slices"
 
 // Sensitive tells whether a value of the type is a secret, or has one somewhere
-// in it. What is behind a type that is not known is not seen.
+// in it. What is behind a type that is not known, Alias tells.
 func (t *Type) Sensitive() bool {
-	return t.name == "Sensitive" || slices.ContainsFunc(t.of, (*Type).Sensitive) ||
+	return t.name == "Sensitive" || t.alias != nil || slices.ContainsFunc(t.of, (*Type).Sensitive) ||
 		slices.ContainsFunc(t.fields, func(f field) bool { return f.typ.Sensitive() })
+}
+
+// Alias has the types within t that are not known be as sensitive as what find
+// says that they are; nil: it does not know either. What they take does not
+// change. Nobody else may use t meanwhile.
+func (t *Type) Alias(find func(name string) *Type) {
+	if !t.known {
+		if of := find(t.name); of != nil && of.Sensitive() {
+			t.alias = of
+		}
+	}
+	for _, o := range t.of {
+		o.Alias(find)
+	}
+	for _, f := range t.fields {
+		f.typ.Alias(find)
+	}
 }
 
 // Hide is v, of the type, with wrap's answers in place of its secrets. Where it
@@ -19,6 +36,8 @@ func (t *Type) Hide(v any, wrap func(any) any) any {
 	list, isList := v.([]any)
 	hash, isHash := v.(map[string]any)
 	switch {
+	case t.alias != nil:
+		return t.alias.Hide(v, wrap)
 	case t.name == "Sensitive":
 		for _, o := range t.of { // for who unwraps it
 			v = o.Hide(v, wrap)

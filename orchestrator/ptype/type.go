@@ -21,6 +21,7 @@ type Type struct {
 	fields  []field
 	truth   *bool  // of Boolean[true]
 	literal string // of Optional['a'], NotUndef['a']
+	alias   *Type  // what one that is not known is, if that is sensitive
 }
 
 // String is the type as it was written.

@@ -66,6 +66,15 @@ type Parameter struct {
 	Sensitive   bool
 }
 
+// Alias makes a secret of a parameter of which types of modules say that it is
+// one; see ptype.Type.Alias.
+func (p *Parameter) Alias(find func(name string) *ptype.Type) {
+	if p.Type != nil && find != nil {
+		p.Type.Alias(find)
+		p.Sensitive = p.Sensitive || p.Type.Sensitive()
+	}
+}
+
 // Required tells whether a value must be given.
 func (p *Parameter) Required() bool {
 	return p.Default == nil && p.Type != nil && p.Type.Check(nil) != nil

@@ -37,6 +37,7 @@ type vault struct {
 	gate   string // directory: what has begun, and open
 	agents map[string]*exec.Cmd
 	flags  map[string][]string
+	code   string   // directory of environments
 	logs   []string // of earlier lives of the server
 	key    string   // of the user, with a passphrase
 }
@@ -74,6 +75,7 @@ func TestSecrets(t *testing.T) {
 	v.states(t)
 	v.mistakes(t)
 	v.allEnd(t)
+	v.notFired(t)
 	v.answers(t)
 	v.kill(t) // with the write-ahead log as it is
 	v.nowhere(t, tmp, none)
@@ -205,6 +207,8 @@ func (v *vault) modules(t *testing.T) string {
 		"plans/default.yaml": "parameters: {secret: {type: 'Array[Sensitive[String]]', default: [" + v.quoted("default") + "]}}\nsteps:\n- message: \"$secret\"\nreturn: $secret\n",
 		"plans/puppet.pp":    listed + ",\n) { }\n",
 		"tasks/strict.json":  `{"parameters":{"h":{"type":"Hash[String,Integer]"},"k":{"type":"Hash[String,Integer]","sensitive":true}}}`,
+		"tasks/later.json":   `{"parameters":{"k":{"type":"Hash[String,Integer]","sensitive":true}}}`,
+		"tasks/later.sh":     "#!/bin/sh\n",
 		"tasks/strict.sh":    "#!/bin/sh\n",
 		"tasks/stdin.json":   `{"input_method":"stdin",` + parameters + `}`,
 		"tasks/stdin.sh":     "#!/bin/sh\nn=$(wc -c)\n" + wait("stdin") + "\necho '{\"length\":'$n'}'\n",
@@ -221,6 +225,7 @@ func (v *vault) modules(t *testing.T) string {
 	} {
 		writeFile(t, filepath.Join(path, "production/modules/vault", name), text)
 	}
+	v.code = path
 	return path
 }
 
@@ -349,6 +354,13 @@ func (v *vault) allEnd(t *testing.T) {
 	}, time.Minute, 100*time.Millisecond, "%v", &open)
 }
 
+// notFired requires that the schedule of mistakes came to be refused.
+func (v *vault) notFired(t *testing.T) {
+	t.Helper()
+	_, text, _ := v.ask(t, http.MethodGet, "/orchestrator/v1/scheduled_jobs/environment_jobs", "")
+	require.Contains(t, string(text), "the parameter 'k': expected Hash[String,String], got another Hash")
+}
+
 // states requires that the last round did what it should: the secrets arrived.
 func (v *vault) states(t *testing.T) {
 	t.Helper()
@@ -394,6 +406,11 @@ func (v *vault) mistakes(t *testing.T) {
 		v.accepted(t, "/command/task", failing+target(more)+`}`)
 	}
 	v.accepted(t, "/command/task", failing+`"scope":{"nodes":["gone.example.com"]}}`)
+	// A schedule whose task does not take its params any more, and calls none a secret.
+	v.accepted(t, "/scheduled_jobs/environment_jobs", fmt.Sprintf(`{"type":"task","environment":"production","description":"changed","userdata":{},
+		"input":{"name":"vault::later","parameters":{"k":{"value":{%s:1}}},"scope":{"nodes":["one.example.com"]}},"schedule":{"start_time":%q,"interval":null}}`,
+		secret, time.Now().Add(3*time.Second).UTC().Format(time.RFC3339Nano)))
+	writeFile(t, filepath.Join(v.code, "production/modules/vault/tasks/later.json"), `{"parameters":{"k":{"type":"Hash[String,String]"}}}`)
 	for _, plan := range []string{"plain", "given"} {
 		v.accepted(t, "/command/plan_run", `{"plan_name":"vault::`+plan+`","params":{"secret":{`+secret+`:"x"}}}`)
 	}
