@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -45,24 +44,9 @@ SIGINT or SIGTERM stops the agent, and not what it runs.`,
 			return err
 		}
 		cfg.Logger = newLogger(cmd.ErrOrStderr(), &f.log)
-		return runAgent(cmd.Context(), cfg)
+		return runAgent(cmd.Context(), cfg.Config)
 	}
-	check := &cobra.Command{
-		Use:   "check",
-		Short: "Tell what the agent would do with its configuration",
-		Long: `Tell what the agent would do with its configuration, and whether it can use this
-node's certificate, without connecting.`,
-		Args: usageArgs(cobra.NoArgs),
-	}
-	c := addAgentFlags(check)
-	check.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, err := c.load()
-		if err != nil {
-			return err
-		}
-		return checkAgent(cmd, cfg)
-	}
-	cmd.AddCommand(check, newWorkerCommand())
+	cmd.AddCommand(newAgentCheckCommand(), newWorkerCommand())
 	return cmd
 }
 
@@ -98,7 +82,8 @@ func addAgentFlags(cmd *cobra.Command) *agentFlags {
 	return f
 }
 
-func (f *agentFlags) load() (agent.Config, error) {
+// load makes the configuration, with all defaults.
+func (f *agentFlags) load() (agentconfig.Loaded, error) {
 	path := f.path
 	if path == "" {
 		if _, err := os.Stat(defaultAgentConfig); err == nil {
@@ -106,12 +91,14 @@ func (f *agentFlags) load() (agent.Config, error) {
 		}
 	}
 	cfg, err := agentconfig.Load(agentconfig.Options{Path: path, Set: f.set})
-	if err == nil {
-		_, err = agent.New(cfg)
-	}
 	if err != nil {
 		return cfg, &usageError{err}
 	}
+	a, err := agent.New(cfg.Config)
+	if err != nil {
+		return cfg, &usageError{err}
+	}
+	cfg.Config = a.Config()
 	return cfg, nil
 }
 
@@ -133,23 +120,6 @@ func runAgent(ctx context.Context, cfg agent.Config) error {
 	}
 	defer context.AfterFunc(ctx, func() { tell(notifyStopping) })()
 	return a.Run(ctx)
-}
-
-// checkAgent prints what matters of a configuration.
-func checkAgent(cmd *cobra.Command, cfg agent.Config) error {
-	files := cfg.Settings.Files
-	name, err := files.Certname()
-	_, bad := files.Client()
-	if err = errors.Join(err, bad); err != nil {
-		return err
-	}
-	modules := "all"
-	if cfg.Modules != nil {
-		modules = strings.Join(cfg.Modules, ", ")
-	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "certname      %s\ncertificate   %s\nkey           %s\nCA            %s\nbrokers       %s\nprimary-uris  %s\ndata          %s\nmodules       %s\n",
-		name, files.Cert, files.Key, files.CA, strings.Join(cfg.Brokers, ", "), strings.Join(cfg.Settings.PrimaryURIs, ", "), cfg.Data, modules)
-	return err
 }
 
 // newWorkerCommand is the process of one run; the agent starts it.

@@ -58,6 +58,27 @@ func writeNode(t *testing.T, ca *brokertest.CA, ssldir string) {
 	require.NoError(t, err)
 }
 
+// startAgent starts the program on a node and waits until it is connected.
+func startAgent(t *testing.T, program, dir string, log *os.File, c *controllerDouble) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(program, "agent", "-c", dir+"/agent.ini", "--log-format", "json")
+	cmd.Env, cmd.Stderr = append(os.Environ(), "NOTIFY_SOCKET="+dir+"/notify"), log
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	require.True(t, within(t, c.present))
+	return cmd
+}
+
+// commandRequest asks the node to run a command.
+func commandRequest(t *testing.T, transaction, command string) *pcp.Message {
+	t.Helper()
+	m, err := pcp.New(pcp.NonBlockingRequest, "pcp://node.example.com/agent",
+		map[string]any{"transaction_id": transaction, "notify_outcome": true, "module": "command", "action": "run", "params": map[string]any{"command": command}})
+	require.NoError(t, err)
+	m.Sender = "pcp://" + brokertest.Name + "/orchestrator"
+	return m
+}
+
 // TestAgent: the program itself at the real broker. It says when it is ready, is
 // killed during a run, and its next life tells how that ended.
 func TestAgent(t *testing.T) {
@@ -72,25 +93,13 @@ func TestAgent(t *testing.T) {
 	program, err := exec.LookPath("dalang")
 	require.NoError(t, err)
 
-	out, err := exec.Command(program, "agent", "check", "-c", dir+"/agent.ini").CombinedOutput()
-	require.NoError(t, err, string(out))
-	require.Contains(t, string(out), "certname      node.example.com\n")
-	require.Contains(t, string(out), "brokers       wss://localhost:"+port+"/pcp2/agent\n")
-
 	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: dir + "/notify", Net: "unixgram"})
 	require.NoError(t, err)
 	defer manager.Close() // of a test
 	log, err := os.Create(dir + "/log")
 	require.NoError(t, err)
 	defer log.Close() // of a test
-	start := func() *exec.Cmd {
-		cmd := exec.Command(program, "agent", "-c", dir+"/agent.ini", "--log-format", "json")
-		cmd.Env, cmd.Stderr = append(os.Environ(), "NOTIFY_SOCKET="+dir+"/notify"), log
-		require.NoError(t, cmd.Start())
-		t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-		require.True(t, within(t, c.present))
-		return cmd
-	}
+	start := func() *exec.Cmd { return startAgent(t, program, dir, log, c) }
 	first := start()
 	state := make([]byte, 100)
 	require.NoError(t, manager.SetReadDeadline(time.Now().Add(20*time.Second)))
@@ -99,13 +108,8 @@ func TestAgent(t *testing.T) {
 	require.Equal(t, notifyReady, string(state[:n]))
 
 	tx := uuid.NewString()
-	params := map[string]any{"command": "echo x >> " + dir + "/ran; env > " + dir + "/env; while [ ! -e " + dir + "/go ]; do sleep 0.01; done; echo out"}
 	send := func() {
-		m, err := pcp.New(pcp.NonBlockingRequest, "pcp://node.example.com/agent",
-			map[string]any{"transaction_id": tx, "notify_outcome": true, "module": "command", "action": "run", "params": params})
-		require.NoError(t, err)
-		m.Sender = "pcp://" + brokertest.Name + "/orchestrator"
-		require.NoError(t, server.Send(m))
+		require.NoError(t, server.Send(commandRequest(t, tx, "echo x >> "+dir+"/ran; env > "+dir+"/env; while [ ! -e "+dir+"/go ]; do sleep 0.01; done; echo out")))
 		require.Equal(t, pcp.ProvisionalResponse, within(t, c.came).Type)
 	}
 	send()

@@ -18,16 +18,18 @@ func puppet(uuid, status, rest string) string {
 
 const uuidOfRun = "5c1b7e6a-5ad0-4f3a-8f4f-7b8f5f3e2d10"
 
-// TestOutcomes: what a node ends in, told by the agent itself and when asked.
-func TestOutcomes(t *testing.T) {
+// outcome is what a node of an agent's results ends in.
+type outcome struct {
+	module, results string // module "": pxp-module-puppet
+	state           job.State
+	kind, msg       string // of an error; msg: else the result
+}
+
+func outcomes() map[string]outcome {
 	broken := func(kind string) string {
 		return puppet(uuidOfRun, "unknown", `,"exitcode":1,"error_type":"`+kind+`","error":"because of `+kind+`"`)
 	}
-	for name, c := range map[string]struct {
-		module, results string
-		state           job.State
-		kind, msg       string // of an error; msg: else the result
-	}{
+	return map[string]outcome{
 		"changed":                 {"", puppet(uuidOfRun, "changed", `,"exitcode":0`), job.Finished, "", ""},
 		"unchanged":               {"", puppet(uuidOfRun, "unchanged", `,"exitcode":0`), job.Finished, "", ""},
 		"failed with exit code 0": {"", puppet(uuidOfRun, "failed", `,"exitcode":0`), job.Failed, "", ""},
@@ -55,7 +57,12 @@ func TestOutcomes(t *testing.T) {
 		"command":          {"command", `{"exitcode":0,"stdout":"{}","stderr":"w"}`, job.Finished, "", `{"stdout":"{}","stderr":"w","exit_code":0}`},
 		"bad command":      {"command", `{"exitcode":2,"stdout":"","stderr":"w"}`, job.Failed, "", `{"stdout":"","stderr":"w","exit_code":2,"_error":{"kind":"puppetlabs.tasks/command-error","issue_code":"COMMAND_ERROR","msg":"The command failed with exit code 2","details":{"exit_code":2}}}`},
 		"task did not run": {"task", `{"exitcode":1,"stdout":"{\"_error\":{\"kind\":\"puppetlabs.pxp-agent/execution-error\",\"msg\":\"gone\"}}"}`, job.Errored, "puppetlabs.pxp-agent/execution-error", "gone"},
-	} {
+	}
+}
+
+// TestOutcomes: what a node ends in, told by the agent itself and when asked.
+func TestOutcomes(t *testing.T) {
+	for name, c := range outcomes() {
 		if c.module == "" {
 			c.module = "pxp-module-puppet"
 		}

@@ -66,9 +66,16 @@ func Keys() []Key {
 	}
 }
 
+// Loaded is a configuration, and what of Puppet's it was made with.
+type Loaded struct {
+	agent.Config
+	PuppetConf string // "": there is none
+	SSLDir     string
+}
+
 // Load makes the configuration of the agent. The error tells all mistakes, a
 // line each.
-func Load(o Options) (agent.Config, error) {
+func Load(o Options) (Loaded, error) {
 	l := &loading{explicit: map[string]bool{}}
 	var errs []error
 	if o.Path != "" {
@@ -83,9 +90,10 @@ func Load(o Options) (agent.Config, error) {
 		errs = append(errs, l.apply("--set "+pair, strings.TrimSpace(key), strings.TrimSpace(value)))
 	}
 	if err := errors.Join(errs...); err != nil {
-		return agent.Config{}, err
+		return Loaded{}, err
 	}
-	return l.Config, l.derive(o.Root)
+	err := l.derive(o.Root)
+	return Loaded{l.Config, l.puppetConf, l.ssldir}, err
 }
 
 func (l *loading) file(path string) error {
@@ -126,6 +134,7 @@ func (l *loading) derive(root string) error {
 	if err != nil {
 		return err
 	}
+	l.puppetConf = p.path
 	if l.ssldir == "" {
 		if l.ssldir, err = p.ssldir(root); err != nil {
 			return err

@@ -35,7 +35,9 @@ func TestDefaults(t *testing.T) {
 	require.Equal(t, ssl+"/certs/ca.pem", c.Settings.Files.CA)
 	require.Equal(t, ssl+"/crl.pem", c.Settings.Files.CRL)
 	require.Nil(t, c.Modules)
-	_, err = agent.New(c)
+	require.Empty(t, c.PuppetConf)
+	require.Equal(t, ssl, c.SSLDir)
+	_, err = agent.New(c.Config)
 	require.NoError(t, err)
 }
 
@@ -126,7 +128,7 @@ puppet-conf = `+write(t, dir+"/puppet.conf", "")+`
 		},
 	}
 	want.Settings.Files.Cert, want.Settings.Files.Key, want.Settings.Files.CA, want.Settings.Files.CRL = "/c", "/k", "/ca", crl
-	require.Equal(t, want, c)
+	require.Equal(t, Loaded{want, dir + "/puppet.conf", "/s"}, c)
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
 	for _, k := range Keys() {

@@ -11,7 +11,10 @@ import (
 )
 
 // puppetConf is Puppet's configuration, as far as the agent needs it.
-type puppetConf struct{ file *ini.File }
+type puppetConf struct {
+	file *ini.File
+	path string // "": there is none
+}
 
 // readPuppetConf reads a file; without a path, the first that is there, or none.
 func readPuppetConf(path, root string) (*puppetConf, error) {
@@ -22,13 +25,13 @@ func readPuppetConf(path, root string) (*puppetConf, error) {
 	for _, c := range candidates {
 		f, err := ini.LoadSources(ini.LoadOptions{AllowBooleanKeys: true, SkipUnrecognizableLines: true, IgnoreContinuation: true, SpaceBeforeInlineComment: true}, c)
 		if err == nil {
-			return &puppetConf{f}, nil
+			return &puppetConf{f, c}, nil
 		}
 		if path != "" || !errors.Is(err, os.ErrNotExist) {
 			return nil, fmt.Errorf("puppet-conf: %w", err)
 		}
 	}
-	return &puppetConf{ini.Empty()}, nil
+	return &puppetConf{file: ini.Empty()}, nil
 }
 
 // value is what [agent] or else [main] says.

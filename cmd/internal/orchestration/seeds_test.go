@@ -79,25 +79,9 @@ func (s *operatorShell) accepted(t *testing.T, script string) accepted {
 	return a
 }
 
-// TestCurlExamples runs the documentation's examples with curl as they stand
-// there, and follows them.
-func TestCurlExamples(t *testing.T) {
-	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip("curl is not installed")
-	}
-	w := site(t)
-	shell := newShell(t, w, w.token(t, "brian", "orchestrator:view:*", "puppet_agent:run:*", "nodes:view_data:*", "node_groups:view:00000000-0000-4000-8000-000000000000"))
-
-	shell.accepted(t, `
-type_header='Content-Type: application/json'
-auth_header="X-Authentication: $(puppet-access show)"
-uri="https://$(puppet config print server):8143/orchestrator/v1/command/deploy"
-data='{"environment": "production", "scope" : { "node_group" : "00000000-0000-4000-8000-000000000000" }}'
-
-curl --insecure --header "$type_header" --header "$auth_header" --request POST "$uri" --data "$data"
-`)
-	// Bodies of the documentation, of all its ages.
-	for name, body := range map[string]string{
+// deployBodies are those of the documentation, of all its ages.
+func deployBodies() map[string]string {
+	return map[string]string{
 		"two nodes": `{
   "environment" : "production",
   "scope" : {
@@ -139,7 +123,27 @@ curl --insecure --header "$type_header" --header "$auth_header" --request POST "
   "noop" : true
 }`,
 		"target": `{"environment" : "production", "target" : "Wordpress_app"}`,
-	} {
+	}
+}
+
+// TestCurlExamples runs the documentation's examples with curl as they stand
+// there, and follows them.
+func TestCurlExamples(t *testing.T) {
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("curl is not installed")
+	}
+	w := site(t)
+	shell := newShell(t, w, w.token(t, "brian", "orchestrator:view:*", "puppet_agent:run:*", "nodes:view_data:*", "node_groups:view:00000000-0000-4000-8000-000000000000"))
+
+	shell.accepted(t, `
+type_header='Content-Type: application/json'
+auth_header="X-Authentication: $(puppet-access show)"
+uri="https://$(puppet config print server):8143/orchestrator/v1/command/deploy"
+data='{"environment": "production", "scope" : { "node_group" : "00000000-0000-4000-8000-000000000000" }}'
+
+curl --insecure --header "$type_header" --header "$auth_header" --request POST "$uri" --data "$data"
+`)
+	for name, body := range deployBodies() {
 		t.Run(name, func(t *testing.T) {
 			a := shell.accepted(t, deployScript(body))
 			var j struct {
