@@ -16,7 +16,10 @@ import (
 
 // Reader reads a database that a server may have open at the same time, and
 // changes nothing in it. It is safe for concurrent use.
-type Reader struct{ *readers }
+type Reader struct {
+	*readers
+	tidy func()
+}
 
 // OlderSchemaError: the database was written by an earlier version of Dalang,
 // and only a server brings it up to date.
@@ -29,14 +32,16 @@ func (e *OlderSchemaError) Error() string {
 // OpenReader opens the database in a file. It answers an *OlderSchemaError or a
 // *NewerSchemaError when the file is one of another version.
 func OpenReader(ctx context.Context, file string) (*Reader, error) {
-	db, err := dialect.OpenSQLiteReadOnly(ctx, dialect.SQLiteConfig{Path: file})
+	db, tidy, err := dialect.OpenSQLiteReadOnly(ctx, dialect.SQLiteConfig{Path: file})
 	if err != nil {
 		return nil, err
 	}
 	if err := checkVersion(ctx, db, file); err != nil {
-		return nil, errors.Join(err, db.Close())
+		err = errors.Join(err, db.Close())
+		tidy()
+		return nil, err
 	}
-	return &Reader{newReaders(db, 0)}, nil
+	return &Reader{newReaders(db, 0), tidy}, nil
 }
 
 func checkVersion(ctx context.Context, db *sql.DB, file string) error {
@@ -72,5 +77,9 @@ func (r *Reader) ReadTx(ctx context.Context, fn func(ctx context.Context, conn *
 	return r.readTx(ctx, fn)
 }
 
-// Close closes the connections.
-func (r *Reader) Close() error { return r.db.Close() }
+// Close closes the connections, and leaves no file that was not there before.
+func (r *Reader) Close() error {
+	err := r.db.Close()
+	r.tidy()
+	return err
+}

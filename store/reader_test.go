@@ -65,18 +65,40 @@ func TestReader(t *testing.T) {
 	after, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.Equal(t, before, after)
+	for _, suffix := range []string{"-wal", "-shm"} {
+		require.NoFileExists(t, file+suffix, "it was not there before")
+	}
 
 	// A directory in which nothing can be made.
 	dir := filepath.Dir(file)
-	for _, suffix := range []string{"-wal", "-shm"} {
-		require.NoError(t, os.RemoveAll(file+suffix))
-	}
 	require.NoError(t, os.Chmod(dir, 0o500))
 	t.Cleanup(func() { require.NoError(t, os.Chmod(dir, 0o700)) })
 	r, err = store.OpenReader(t.Context(), file)
 	require.NoError(t, err)
 	require.Equal(t, []string{"a"}, names(t, r))
 	require.NoError(t, r.Close())
+}
+
+// TestReaderLeavesALog: what was there before a reader is no affair of its,
+// and neither is what somebody who came later has open.
+func TestReaderLeavesALog(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "dalang.db")
+	s, err := store.Open(t.Context(), store.Config{Path: file, ReportTTL: long})
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+	r, err := store.OpenReader(t.Context(), file)
+	require.NoError(t, err)
+	s, err = store.Open(t.Context(), store.Config{Path: file, ReportTTL: long})
+	require.NoError(t, err)
+	apply(t, s, "replace facts", 5, someFacts)
+	require.NoError(t, r.Close())
+	require.FileExists(t, file+"-wal")
+	r, err = store.OpenReader(t.Context(), file)
+	require.NoError(t, err)
+	require.Equal(t, []string{"a"}, names(t, r))
+	require.NoError(t, r.Close())
+	require.FileExists(t, file+"-wal")
+	require.NoError(t, s.Close())
 }
 
 func TestReaderRefuses(t *testing.T) {

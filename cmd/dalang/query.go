@@ -18,6 +18,7 @@ import (
 type queryCLI struct {
 	remote  client.Flags
 	data    string
+	server  *settings // of the server whose data it is
 	file    string
 	output  string
 	explain bool
@@ -44,7 +45,9 @@ Asks the running server: the one that --server or DALANG_SERVER names, else the
 one of ~/.puppetlabs/client-tools/puppetdb.conf,
 /etc/puppetlabs/client-tools/puppetdb.conf or the termini's puppetdb.conf, else
 ` + client.DefaultURL + `. Any PuppetDB will do. With --data it reads the data
-directory itself, whether a server works with it or not, and changes nothing.
+directory itself, whether a server works with it or not, and changes nothing;
+--config and --set tell it the server's settings, as they tell 'dalang serve'
+(node-purge-ttl, add-agent-report-filter), and the environment (DALANG_*) does.
 
 Rows are printed as they come, so that an answer may be larger than memory. As
   table   columns, cut to the width of the terminal (the default on one)
@@ -73,6 +76,7 @@ func (c *queryCLI) command() *cobra.Command {
 	f := cmd.Flags()
 	c.remote.AddTo(f)
 	f.StringVar(&c.data, "data", "", "data `directory` to read instead of asking a server")
+	c.server = addConfig(cmd, "; with --data")
 	f.StringVarP(&c.file, "file", "f", "", "`file` with the query; -: standard input")
 	f.StringVarP(&c.output, "output", "o", "", "how to print: "+strings.Join(formats(), ", "))
 	f.BoolVar(&c.explain, "explain", false, "print how the database would answer, instead of rows")
@@ -113,7 +117,7 @@ func (c *queryCLI) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	out := newOutput(cmd.OutOrStdout())
-	p, err := newPrinter(c.output, out, columnsFirst(q.text))
+	p, err := newPrinter(c.output, out, columnsOf(q))
 	if err != nil {
 		return err
 	}
@@ -206,7 +210,14 @@ func told(q question, err error) error {
 // open opens what is asked.
 func (c *queryCLI) open(ctx context.Context) (source, error) {
 	if c.data != "" {
-		return openData(ctx, c.data)
+		loaded, err := c.server.loadWith(nil)
+		if err != nil {
+			return nil, err
+		}
+		return openData(ctx, c.data, &loaded.Config)
+	}
+	if c.server != nil && (c.server.path != "" || c.server.set != nil) {
+		return nil, &usageError{errors.New("--config and --set go with --data: a server has settings of its own")}
 	}
 	s, err := c.load(client.Options{Flags: c.remote})
 	if err != nil {

@@ -71,6 +71,11 @@ func suggestions(text string) (names []string, at int) {
 	if !ok || at > 0 && text[at-1] == '.' {
 		return nil, at
 	}
+	if level.in == '{' {
+		if next := afterField(level.entity, text[:at]); next != nil {
+			return slices.DeleteFunc(next, func(n string) bool { return !strings.HasPrefix(n, word) }), at
+		}
+	}
 	add := func(list ...string) {
 		for _, n := range list {
 			if strings.HasPrefix(n, word) {
@@ -98,6 +103,38 @@ func suggestions(text string) (names []string, at int) {
 		add("group by\tkeyword", "limit\tkeyword", "offset\tkeyword", "order by\tkeyword")
 	}
 	return names, at
+}
+
+var (
+	lastName = regexp.MustCompile(`[^\s{}()\[\],=<>!~"']+$`)
+	sortList = regexp.MustCompile(`\b(order|group) by [^{}]*$`)
+)
+
+// afterField are the words that may follow a field of an entity and white space;
+// nil: something else stands there.
+func afterField(entity, text string) []string {
+	before := strings.TrimRight(text, " \t\n")
+	name := lastName.FindString(before)
+	if before == text || name == "" {
+		return nil
+	}
+	fields := fieldsOf(entity, func(f query.FieldInfo) bool { return f.Queryable || f.Type == query.Document })
+	top, _, dotted := strings.Cut(name, ".")
+	at := slices.IndexFunc(fields, func(f string) bool { return strings.HasPrefix(f, top+"\t") })
+	if at < 0 || dotted != (dotted && strings.HasSuffix(fields[at], "\t"+query.Document.String())) {
+		return nil
+	}
+	if m := sortList.FindStringSubmatch(before); m != nil && m[1] == "order" {
+		return []string{"asc\tupwards", "desc\tdownwards"}
+	} else if m != nil {
+		return []string{}
+	}
+	ops := []string{"=\tequals", "!=\tdoes not", "~\tmatches", "!~\tdoes not", "<\tless", "<=\tat most", ">\tgreater", ">=\tat least",
+		"in\tone of", "is null\thas no value", "is not null\thas one"}
+	if name == "path" {
+		ops = append(ops, "~>\tmatches, part by part")
+	}
+	return ops
 }
 
 // level is the bracket that a place in a query stands in.
@@ -171,17 +208,20 @@ func relationsOf(entity string) (out []string) {
 	return out
 }
 
-// columnsFirst is the column that a table of all fields begins with: what a row
-// is about. A query that chooses its fields has chosen their order.
-func columnsFirst(text string) string {
-	v, err := parseQuery(text)
-	if err != nil || v.Kind != ast.Array {
-		return ""
+// columnsOf is what is known of an answer's columns beforehand. A table of all
+// fields begins with what a row is about; a query that chooses its fields has
+// chosen their order.
+func columnsOf(q question) (c columns) {
+	v, err := parseQuery(q.text)
+	if err != nil || v.Kind != ast.Array || q.explain {
+		return c
 	}
+	c.first = "certname"
 	for _, x := range v.Items {
 		if head, ok := x.Head(); ok && head == "extract" && len(x.Items) > 1 && len(x.Items[1].Items) > 0 {
-			return ""
+			c.first = ""
 		}
 	}
-	return "certname"
+	c.known, _ = query.Columns(v)
+	return c
 }

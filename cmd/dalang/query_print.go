@@ -43,8 +43,8 @@ func (o *output) done() error {
 }
 
 // newPrinter makes the printer of a format; "" is the one that fits where out
-// goes. first is the column to print first, if there is one of that name.
-func newPrinter(format string, out *output, first string) (printer, error) {
+// goes.
+func newPrinter(format string, out *output, c columns) (printer, error) {
 	if format == "" {
 		format = "json"
 		if out.terminal {
@@ -57,11 +57,11 @@ func newPrinter(format string, out *output, first string) (printer, error) {
 	case "ndjson":
 		return &linePrinter{out}, nil
 	case "csv":
-		return &csvPrinter{out: csv.NewWriter(out), columns: columns{first: first}}, nil
+		return &csvPrinter{out: csv.NewWriter(out), columns: c}, nil
 	case "pretty":
 		return &yamlPrinter{out: out}, nil
 	case "table":
-		return &tablePrinter{out: out, columns: columns{first: first}}, nil
+		return &tablePrinter{out: out, columns: c}, nil
 	}
 	return nil, &usageError{fmt.Errorf("--output must be one of %s, not %q", strings.Join(formats(), ", "), format)}
 }
@@ -116,8 +116,17 @@ func (p *linePrinter) end(bool) error { return nil }
 
 // columns takes rows apart into cells, in the order of the first row.
 type columns struct {
-	first string // the name of the column that comes first
+	first string   // the name of the column that comes first, if there is one
+	known []string // what the names will be, if that is known
 	names []string
+}
+
+// named settles the names.
+func (c *columns) named(names []string) {
+	c.names = slices.Clone(names)
+	if i := slices.Index(names, c.first); i > 0 {
+		c.names = append([]string{c.first}, slices.Delete(c.names, i, i+1)...)
+	}
 }
 
 // cell is one value: its text, and whether it is a number.
@@ -132,6 +141,9 @@ func (c *columns) cells(row []byte) ([]cell, error) {
 	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
 		if c.names == nil {
 			c.names = []string{"value"}
+			if len(c.known) == 1 {
+				c.names = c.known
+			}
 		}
 		v, err := cellOf(row)
 		return []cell{v}, err
@@ -154,10 +166,7 @@ func (c *columns) cells(row []byte) ([]cell, error) {
 		names, vals = append(names, fmt.Sprint(key)), append(vals, v)
 	}
 	if c.names == nil {
-		c.names = slices.Clone(names)
-		if i := slices.Index(names, c.first); i > 0 {
-			c.names = append([]string{c.first}, slices.Delete(c.names, i, i+1)...)
-		}
+		c.named(names)
 	}
 	return c.arranged(names, vals), nil
 }
@@ -218,7 +227,14 @@ func (p *csvPrinter) row(json []byte) error {
 	return p.out.Write(record)
 }
 
-func (p *csvPrinter) end(bool) error {
+// end writes the names alone, if they are known, when there are no rows.
+func (p *csvPrinter) end(whole bool) error {
+	if !p.begun && whole && p.known != nil {
+		p.named(p.known)
+		if err := p.out.Write(p.names); err != nil {
+			return err
+		}
+	}
 	p.out.Flush()
 	return p.out.Error()
 }

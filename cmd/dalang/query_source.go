@@ -8,10 +8,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	"dalang/cmd/internal/client"
+	"dalang/cmd/internal/config"
 	"dalang/store"
 	"dalang/store/query"
 	"dalang/store/query/ast"
@@ -69,7 +71,7 @@ func parameters(q question) map[string]any {
 		p["explain"] = "analyze"
 	}
 	if q.timeout > 0 {
-		p["timeout"] = fmt.Sprintf("%.3f", q.timeout.Seconds())
+		p["timeout"] = strconv.FormatFloat(q.timeout.Seconds(), 'f', -1, 64) // rounded, it might be 0: no limit
 	}
 	var order []map[string]string
 	for _, o := range q.paging.OrderBy {
@@ -156,17 +158,18 @@ type localDB struct {
 	engine *query.Engine
 }
 
-// purgeTTL is the default of node-purge-ttl: how long dead nodes count as inactive.
-const purgeTTL = 14 * 24 * time.Hour
-
-// openData opens a data directory, or the database file itself.
-func openData(ctx context.Context, path string) (*localDB, error) {
+// openData opens a data directory, or the database file itself. The settings are
+// those of the server whose data it is.
+func openData(ctx context.Context, path string, c *config.Config) (*localDB, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
 	if info.IsDir() {
 		path = filepath.Join(path, "dalang.db")
+		if c.Store.Path != "" {
+			path = c.Store.Path
+		}
 		if _, err := os.Stat(path); err != nil {
 			return nil, fmt.Errorf("there is no database in the data directory: %w", err)
 		}
@@ -175,7 +178,8 @@ func openData(ctx context.Context, path string) (*localDB, error) {
 	if err != nil {
 		return nil, err
 	}
-	engine, err := query.New(query.Config{DB: reader, NodePurgeTTL: purgeTTL, TimeoutDefault: -1})
+	engine, err := query.New(query.Config{DB: reader, NodePurgeTTL: time.Duration(c.Database.NodePurgeTTL),
+		AllReportTypes: !c.PuppetDB.AddAgentReportFilter, TimeoutDefault: -1})
 	if err != nil {
 		return nil, errors.Join(err, reader.Close())
 	}

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
@@ -27,7 +28,7 @@ func printed(t *testing.T, format string, width int, rows ...string) string {
 	var b bytes.Buffer
 	out := newOutput(&b)
 	out.terminal, out.width = width > 0, width
-	p, err := newPrinter(format, out, "certname")
+	p, err := newPrinter(format, out, columns{first: "certname"})
 	require.NoError(t, err)
 	for _, r := range rows {
 		require.NoError(t, p.row([]byte(r)))
@@ -69,8 +70,45 @@ func TestFormats(t *testing.T) {
 	} {
 		require.Equal(t, c.want, printed(t, c.format, c.width, c.rows...), c.name)
 	}
-	_, err := newPrinter("xml", newOutput(io.Discard), "")
+	_, err := newPrinter("xml", newOutput(io.Discard), columns{})
 	require.ErrorContains(t, err, "--output must be one of table, json")
+}
+
+// TestHeadsOfCSV: columns are named as the query names them, rows or not.
+func TestHeadsOfCSV(t *testing.T) {
+	for _, c := range []struct {
+		query string
+		rows  []string
+		want  string
+	}{
+		{`nodes[certname, latest_report_status]{}`, nil, "certname,latest_report_status\n"},
+		{`nodes[latest_report_status, certname]{}`, nil, "latest_report_status,certname\n"},
+		{`environments{}`, nil, "name\n"},
+		{`["from", "facts"]`, nil, "certname,environment,name,value\n"},
+		{`reports[count(), count(), certname]{group by certname}`, nil, "count,count_2,certname\n"},
+		{`fact_names{}`, []string{`"os"`}, "name\nos\n"},
+		{`fact_names[count()]{}`, []string{`{"count":1}`}, "count\n1\n"},
+		{`nodes[nix]{}`, nil, ""}, // only an old server answers this
+	} {
+		var b bytes.Buffer
+		out := newOutput(&b)
+		p, err := newPrinter("csv", out, columnsOf(question{text: c.query}))
+		require.NoError(t, err)
+		for _, r := range c.rows {
+			require.NoError(t, p.row([]byte(r)))
+		}
+		require.NoError(t, p.end(true))
+		require.NoError(t, out.Flush())
+		require.Equal(t, c.want, b.String(), c.query)
+	}
+	require.Empty(t, columnsOf(question{text: "nodes{}", explain: true}).known)
+}
+
+// TestShortTimeout: no timeout becomes none.
+func TestShortTimeout(t *testing.T) {
+	for timeout, want := range map[time.Duration]any{0: nil, 400 * time.Microsecond: "0.0004", 1: "0.000000001", 90 * time.Second: "90", 1500 * time.Millisecond: "1.5"} {
+		require.Equal(t, want, parameters(question{timeout: timeout})["timeout"], timeout)
+	}
 }
 
 // TestTableOfMany: the widths are made from the first rows; later ones are
@@ -90,7 +128,7 @@ func TestTableOfMany(t *testing.T) {
 func TestBrokenAnswerLooksBroken(t *testing.T) {
 	var b bytes.Buffer
 	out := newOutput(&b)
-	p, err := newPrinter("json", out, "")
+	p, err := newPrinter("json", out, columns{})
 	require.NoError(t, err)
 	require.NoError(t, p.row([]byte("{}")))
 	require.NoError(t, p.end(false))
@@ -178,7 +216,7 @@ func (e *endless) Read(p []byte) (int, error) {
 // TestFlatMemory: an answer of many rows takes no more memory than one of few.
 func TestFlatMemory(t *testing.T) {
 	for _, format := range formats() {
-		p, err := newPrinter(format, newOutput(io.Discard), "certname")
+		p, err := newPrinter(format, newOutput(io.Discard), columns{first: "certname"})
 		require.NoError(t, err)
 		var begin, now runtime.MemStats
 		runtime.GC()
@@ -299,6 +337,15 @@ func TestCompletePQL(t *testing.T) {
 		{nil, "resources{type='F", ""},
 		{nil, "inventory[facts.o", ""},
 		{nil, "nodes{} ", ""},
+		{nil, "nodes{certname ", "nodes{certname = nodes{certname != nodes{certname ~ nodes{certname !~ nodes{certname < nodes{certname <= nodes{certname > nodes{certname >= nodes{certname in nodes{certname is null nodes{certname is not null"},
+		{nil, "nodes{certname i", "nodes{certname in nodes{certname is null nodes{certname is not null"},
+		{nil, "inventory{facts.os.family i", "inventory{facts.os.family in inventory{facts.os.family is null inventory{facts.os.family is not null"},
+		{nil, "nodes{certname = 'x' and facts{value i", "nodes{certname = 'x' and facts{value in nodes{certname = 'x' and facts{value is null nodes{certname = 'x' and facts{value is not null"},
+		{nil, "nodes{order by certname d", "nodes{order by certname desc"},
+		{nil, "nodes{group by certname ", ""},
+		{nil, "nodes{certname.x i", "nodes{certname.x inventory{"},
+		{nil, "nodes{certname = 'x' and cached", "nodes{certname = 'x' and cached_catalog_status"},
+		{[]string{"nodes{certname"}, "i", "in is null is not null"},
 		{[]string{"nodes{certname", "=", "'x'", "and"}, "cached", "cached_catalog_status"},
 		{[]string{"nodes[certname]"}, "{cached", "{cached_catalog_status"},
 	} {

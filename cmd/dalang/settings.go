@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 
@@ -27,10 +28,20 @@ type settings struct {
 	set  []string
 }
 
-func addSettings(cmd *cobra.Command) *settings {
+// addConfig adds the flags that name a configuration; also is said of them in
+// the help.
+func addConfig(cmd *cobra.Command, also string) *settings {
 	s, flags := &settings{}, cmd.Flags()
-	flags.StringVarP(&s.path, "config", "c", "", "`path` of PuppetDB's configuration: a file, or a directory with *.ini files")
-	flags.StringArrayVar(&s.set, "set", nil, "override any setting of the configuration, as `section.key=value`; repeatable")
+	flags.StringVarP(&s.path, "config", "c", "", "`path` of PuppetDB's configuration: a file, or a directory with *.ini files"+also)
+	flags.StringArrayVar(&s.set, "set", nil, "override any setting of the configuration, as `section.key=value`; repeatable"+also)
+	if err := cmd.RegisterFlagCompletionFunc("set", completeKeys); err != nil {
+		panic(err) // the flag is there
+	}
+	return s
+}
+
+func addSettings(cmd *cobra.Command) *settings {
+	s, flags := addConfig(cmd, ""), cmd.Flags()
 	usage := map[string]string{
 		"data":                "`directory` of queue, dead letter office and database (default \"data\")",
 		"listen":              "`address` to serve HTTP on, or none (default \"127.0.0.1:8080\")",
@@ -62,7 +73,6 @@ func addSettings(cmd *cobra.Command) *settings {
 	complete("tls-listen", cobra.NoFileCompletions)
 	complete("orchestrator-listen", cobra.NoFileCompletions)
 	complete("pcp-listen", cobra.NoFileCompletions)
-	complete("set", completeKeys)
 	return s
 }
 
@@ -79,6 +89,18 @@ func completeKeys(*cobra.Command, []string, string) ([]string, cobra.ShellCompDi
 // what could be made out is answered too.
 func (s *settings) load(flags *pflag.FlagSet) (*config.Loaded, error) {
 	given := map[string]string{}
+	for name, key := range config.Flags() {
+		if f := flags.Lookup(name); f.Changed {
+			given[key] = f.Value.String()
+		}
+	}
+	return s.loadWith(given)
+}
+
+// loadWith makes the effective configuration, with values by section.key that
+// take precedence.
+func (s *settings) loadWith(flags map[string]string) (*config.Loaded, error) {
+	given := map[string]string{}
 	for _, pair := range s.set {
 		key, value, ok := strings.Cut(pair, "=")
 		if !ok {
@@ -86,11 +108,7 @@ func (s *settings) load(flags *pflag.FlagSet) (*config.Loaded, error) {
 		}
 		given[strings.TrimSpace(key)] = value
 	}
-	for name, key := range config.Flags() {
-		if f := flags.Lookup(name); f.Changed {
-			given[key] = f.Value.String()
-		}
-	}
+	maps.Copy(given, flags)
 	loaded, err := config.Load(config.Options{Path: s.path, Env: os.Environ(), Flags: given, Checks: checks()})
 	if err != nil {
 		return loaded, &usageError{err}

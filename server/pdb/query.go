@@ -130,7 +130,7 @@ func captures(r *http.Request) (map[string]string, error) {
 	for k, raw := range mux.Vars(r) {
 		v, err := url.PathUnescape(raw)
 		if err != nil {
-			return nil, Textf(http.StatusBadRequest, "malformed escape in path")
+			return nil, Textf(http.StatusBadRequest, "Malformed escape in the path; a percent sign is written as %%25")
 		}
 		vars[k] = strings.ToValidUTF8(v, "\uFFFD")
 	}

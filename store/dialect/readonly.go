@@ -13,18 +13,19 @@ import (
 
 // OpenSQLiteReadOnly opens a pool of read-only connections to a database that
 // is there already, whether a server has it open or not. It changes nothing but
-// the files that SQLite shares between processes (-wal, -shm).
+// the files that SQLite shares between processes (-wal, -shm). Those that were
+// not there before, tidy takes away again; call it when the pool is closed.
 //
 // Where those cannot be made (a directory that is not ours to write to), the
 // database is read as a file that does not change, if nobody has it open: then
 // neither of them exists.
-func OpenSQLiteReadOnly(ctx context.Context, cfg SQLiteConfig) (*sql.DB, error) {
+func OpenSQLiteReadOnly(ctx context.Context, cfg SQLiteConfig) (db *sql.DB, tidy func(), err error) {
 	info, err := os.Stat(cfg.Path)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("open database: %w", err)
+		return nil, nil, fmt.Errorf("open database: %w", err)
 	case info.IsDir():
-		return nil, fmt.Errorf("open database: %s is a directory", cfg.Path)
+		return nil, nil, fmt.Errorf("open database: %s is a directory", cfg.Path)
 	}
 	if cfg.Readers <= 0 {
 		cfg.Readers = runtime.NumCPU()
@@ -34,12 +35,34 @@ func OpenSQLiteReadOnly(ctx context.Context, cfg SQLiteConfig) (*sql.DB, error) 
 	}
 	options := url.Values{"mode": {"ro"}, "_query_only": {"true"}, "_busy_timeout": {"5000"},
 		"_cache_size": {fmt.Sprint(-max(cfg.CacheBytes/1024/cfg.Readers, 1024))}}
-	db, err := openReadOnly(ctx, cfg, options)
-	if err == nil || exists(cfg.Path+"-wal") || exists(cfg.Path+"-shm") {
-		return db, err
+	tidy = func() {}
+	if !exists(cfg.Path + "-wal") {
+		tidy = func() { removeLog(cfg.Path) }
+	}
+	db, err = openReadOnly(ctx, cfg, options)
+	if err == nil {
+		return db, tidy, nil
+	}
+	tidy()
+	if exists(cfg.Path+"-wal") || exists(cfg.Path+"-shm") {
+		return nil, nil, err
 	}
 	options.Set("immutable", "1")
-	return openReadOnly(ctx, cfg, options)
+	db, err = openReadOnly(ctx, cfg, options)
+	return db, func() {}, err
+}
+
+// removeLog has SQLite remove -wal and -shm, as it does when the last connection
+// is closed that may write. Whoever else has the database open keeps them: no
+// file is removed by name. That they stay is no error.
+func removeLog(path string) {
+	if !exists(path + "-wal") {
+		return
+	}
+	db := sql.OpenDB(connector{dsn: dsn(path, url.Values{"mode": {"rw"}, "_busy_timeout": {"0"}})})
+	var tables int
+	_ = db.QueryRow("SELECT count(*) FROM sqlite_schema").Scan(&tables) // opens the log
+	_ = db.Close()
 }
 
 func openReadOnly(ctx context.Context, cfg SQLiteConfig, options url.Values) (*sql.DB, error) {

@@ -1,6 +1,11 @@
 package query
 
-import "slices"
+import (
+	"slices"
+	"time"
+
+	"dalang/store/query/ast"
+)
 
 // EntityInfo describes an entity to those who make up queries: tests,
 // documentation, completion.
@@ -28,6 +33,21 @@ func Entities() []EntityInfo { return newCatalogue().infos() }
 
 // Extensions lists the entities that only routes of their own answer for.
 func Extensions() []EntityInfo { return extensions().infos() }
+
+// Columns are the names of the columns of the rows that a query at the root asks
+// for, in order; nil when it is wrong. bare tells that rows are no objects but
+// the values of the only column.
+func Columns(q ast.Value) (names []string, bare bool) {
+	e := Engine{cfg: Config{Now: time.Now}, entities: newCatalogue()}
+	p, err := e.plan(&Request{Query: &q})
+	if err != nil {
+		return nil, false
+	}
+	for _, c := range p.cols {
+		names = append(names, c.name)
+	}
+	return names, p.bare()
+}
 
 func (c catalogue) infos() []EntityInfo {
 	var out []EntityInfo

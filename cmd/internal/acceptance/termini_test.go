@@ -40,63 +40,11 @@ include profile::base
 	})
 	t.Run("puppetdb_query answers", func(t *testing.T) {
 		server.Drain(t)
-		result := filepath.Join(collector.dir, "result")
-		collector.apply(t, fmt.Sprintf(`
-$found_nodes = puppetdb_query(['from', 'nodes', ['extract', ['certname'], ['~', 'certname', '^exporter']]])
-$found_kernel = puppetdb_query(['from', 'facts', ['extract', ['value'], ['and', ['=', 'name', 'kernel'], ['=', 'certname', 'exporter.example.com']]]])
-$found_class = puppetdb_query(['from', 'resources', ['extract', ['title'], ['and', ['=', 'type', 'Class'], ['~', 'title', 'Profile']]]])
-file { '%s': content => "${found_nodes[0]['certname']} ${found_kernel[0]['value']} ${found_class[0]['title']}" }
-`, result))
-		content, err := os.ReadFile(result)
-		require.NoError(t, err)
-		require.Equal(t, "exporter.example.com Linux Profile::Base", string(content))
+		answersAST(t, collector)
 	})
-	t.Run("puppetdb_query answers PQL", func(t *testing.T) {
-		result := filepath.Join(collector.dir, "pql")
-		collector.apply(t, fmt.Sprintf(`
-$found_node = puppetdb_query('nodes[certname]{ certname ~ "^exporter" and facts { name = "kernel" and value = "Linux" } }')
-$found_os = puppetdb_query('inventory[certname, facts.os.family]{ certname = "exporter.example.com" }')
-$found_tags = puppetdb_query('resources[title, exported]{ certname = "exporter.example.com" and tag = "greeting" order by title limit 1 }')
-$found_none = puppetdb_query('facts[count()]{ name = "there is none" }')
-file { '%s': content => "${found_node[0]['certname']} ${found_os[0]['facts.os.family']} ${found_tags[0]['exported']} ${found_none[0]['count']}" }
-`, result))
-		content, err := os.ReadFile(result)
-		require.NoError(t, err)
-		require.Equal(t, "exporter.example.com Debian true 0", string(content))
-		collector.write(t, "bad.pp", `$none = puppetdb_query('nodes[certname]{ certnam = "x" }')`)
-		out, code := collector.puppet(t, "apply", filepath.Join(collector.dir, "bad.pp"))
-		require.NotZero(t, code)
-		require.Contains(t, out, "did you mean 'certname'?", "the compiler's error says what is wrong")
-	})
-	t.Run("facts are found", func(t *testing.T) {
-		out, code := collector.puppet(t, "facts", "find", exporter.certname, "--terminus", "puppetdb", "--render-as", "json")
-		require.Zero(t, code)
-		var found struct {
-			Name   string         `json:"name"`
-			Values map[string]any `json:"values"`
-		}
-		require.NoError(t, json.Unmarshal([]byte(out[strings.Index(out, "{"):]), &found))
-		require.Equal(t, exporter.certname, found.Name)
-		require.Equal(t, "Linux", found.Values["kernel"])
-		require.IsType(t, map[string]any{}, found.Values["os"], "structured facts stay structured")
-		out, code = collector.puppet(t, "facts", "find", "nobody.example.com", "--terminus", "puppetdb", "--render-as", "json")
-		require.Zero(t, code)
-		require.Empty(t, strings.TrimSpace(out), "nobody is no error")
-	})
-	t.Run("node status and deactivation", func(t *testing.T) {
-		out, code := collector.puppet(t, "node", "status", exporter.certname)
-		require.Zero(t, code)
-		require.Contains(t, out, "Currently active")
-		out, code = collector.puppet(t, "node", "deactivate", exporter.certname)
-		require.Zero(t, code)
-		require.Contains(t, out, "Submitted 'deactivate node' for "+exporter.certname)
-		server.Drain(t)
-		var node struct{ Deactivated *string }
-		server.Decode(t, "/pdb/query/v4/nodes/"+exporter.certname, "", &node)
-		require.NotNil(t, node.Deactivated)
-		out = collector.apply(t, `Notify <<| tag == 'greeting' |>>`)
-		require.NotContains(t, out, "a greeting", "resources of a deactivated node are not collected")
-	})
+	t.Run("puppetdb_query answers PQL", func(t *testing.T) { answersPQL(t, collector) })
+	t.Run("facts are found", func(t *testing.T) { findsFacts(t, collector, exporter.certname) })
+	t.Run("node status and deactivation", func(t *testing.T) { deactivates(t, server, collector, exporter.certname) })
 	t.Run("a new run brings the node back", func(t *testing.T) {
 		exporter.apply(t, `notify { 'again': }`)
 		server.Drain(t)
@@ -107,6 +55,72 @@ file { '%s': content => "${found_node[0]['certname']} ${found_os[0]['facts.os.fa
 		server.Decode(t, "/pdb/query/v4/reports", `["=","certname","exporter.example.com"]`, &reports)
 		require.Len(t, reports, 2)
 	})
+}
+
+func answersAST(t *testing.T, collector *node) {
+	t.Helper()
+	result := filepath.Join(collector.dir, "result")
+	collector.apply(t, fmt.Sprintf(`
+$found_nodes = puppetdb_query(['from', 'nodes', ['extract', ['certname'], ['~', 'certname', '^exporter']]])
+$found_kernel = puppetdb_query(['from', 'facts', ['extract', ['value'], ['and', ['=', 'name', 'kernel'], ['=', 'certname', 'exporter.example.com']]]])
+$found_class = puppetdb_query(['from', 'resources', ['extract', ['title'], ['and', ['=', 'type', 'Class'], ['~', 'title', 'Profile']]]])
+file { '%s': content => "${found_nodes[0]['certname']} ${found_kernel[0]['value']} ${found_class[0]['title']}" }
+`, result))
+	content, err := os.ReadFile(result)
+	require.NoError(t, err)
+	require.Equal(t, "exporter.example.com Linux Profile::Base", string(content))
+}
+
+func answersPQL(t *testing.T, collector *node) {
+	t.Helper()
+	result := filepath.Join(collector.dir, "pql")
+	collector.apply(t, fmt.Sprintf(`
+$found_node = puppetdb_query('nodes[certname]{ certname ~ "^exporter" and facts { name = "kernel" and value = "Linux" } }')
+$found_os = puppetdb_query('inventory[certname, facts.os.family]{ certname = "exporter.example.com" }')
+$found_tags = puppetdb_query('resources[title, exported]{ certname = "exporter.example.com" and tag = "greeting" order by title limit 1 }')
+$found_none = puppetdb_query('facts[count()]{ name = "there is none" }')
+file { '%s': content => "${found_node[0]['certname']} ${found_os[0]['facts.os.family']} ${found_tags[0]['exported']} ${found_none[0]['count']}" }
+`, result))
+	content, err := os.ReadFile(result)
+	require.NoError(t, err)
+	require.Equal(t, "exporter.example.com Debian true 0", string(content))
+	collector.write(t, "bad.pp", `$none = puppetdb_query('nodes[certname]{ certnam = "x" }')`)
+	out, code := collector.puppet(t, "apply", filepath.Join(collector.dir, "bad.pp"))
+	require.NotZero(t, code)
+	require.Contains(t, out, "did you mean 'certname'?", "the compiler's error says what is wrong")
+}
+
+func findsFacts(t *testing.T, collector *node, certname string) {
+	t.Helper()
+	out, code := collector.puppet(t, "facts", "find", certname, "--terminus", "puppetdb", "--render-as", "json")
+	require.Zero(t, code)
+	var found struct {
+		Name   string         `json:"name"`
+		Values map[string]any `json:"values"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(out[strings.Index(out, "{"):]), &found))
+	require.Equal(t, certname, found.Name)
+	require.Equal(t, "Linux", found.Values["kernel"])
+	require.IsType(t, map[string]any{}, found.Values["os"], "structured facts stay structured")
+	out, code = collector.puppet(t, "facts", "find", "nobody.example.com", "--terminus", "puppetdb", "--render-as", "json")
+	require.Zero(t, code)
+	require.Empty(t, strings.TrimSpace(out), "nobody is no error")
+}
+
+func deactivates(t *testing.T, server *dalang, collector *node, certname string) {
+	t.Helper()
+	out, code := collector.puppet(t, "node", "status", certname)
+	require.Zero(t, code)
+	require.Contains(t, out, "Currently active")
+	out, code = collector.puppet(t, "node", "deactivate", certname)
+	require.Zero(t, code)
+	require.Contains(t, out, "Submitted 'deactivate node' for "+certname)
+	server.Drain(t)
+	var node struct{ Deactivated *string }
+	server.Decode(t, "/pdb/query/v4/nodes/"+certname, "", &node)
+	require.NotNil(t, node.Deactivated)
+	out = collector.apply(t, `Notify <<| tag == 'greeting' |>>`)
+	require.NotContains(t, out, "a greeting", "resources of a deactivated node are not collected")
 }
 
 // stored checks what the first run of a node must have left behind.

@@ -5,7 +5,7 @@
 //
 //  1. flags: --server, --cert and --key, --ca, --token
 //  2. the environment: DALANG_SERVER, DALANG_TOKEN
-//  3. the file given with --client-config, or else the client tools' files
+//  3. the file given with --client-config, of this kind or of the next, or else the client tools' files
 //     $HOME/.puppetlabs/client-tools/puppetdb.conf and
 //     /etc/puppetlabs/client-tools/puppetdb.conf, which puppet-query reads: JSON,
 //     {"puppetdb": {"server_urls": …, "cacert": …, "cert": …, "key": …, "token": …}}

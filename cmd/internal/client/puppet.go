@@ -1,10 +1,14 @@
 package client
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"gopkg.in/ini.v1"
@@ -21,6 +25,43 @@ func (l *urlList) UnmarshalJSON(b []byte) error {
 	}
 	return json.Unmarshal(b, (*[]string)(l))
 }
+
+// addFile adds what a file says that somebody named: one of puppet-query, which
+// is a JSON object, or one of the termini, which is none.
+func (o Options) addFile(s *Settings, path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("read client configuration: %w", err)
+	}
+	if bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) {
+		return addClientTools(s, path)
+	}
+	urls, err := terminiURLs(path)
+	if err != nil || len(urls) == 0 {
+		return fmt.Errorf("%s: want %s, or server_urls in [main] as the termini's puppetdb.conf has it: %w", path, jsonForm, cmp.Or(err, errNoServer))
+	}
+	if s.Cert != "" || !needsCertificate(urls) {
+		s.add(urls, "", "", "", path)
+		return nil
+	}
+	// The node's certificates lie beside the file, or where Puppet has them.
+	var cert, key, ca string
+	for _, dir := range append([]string{filepath.Dir(path)}, o.confDirs()...) {
+		if cert, key, ca, err = o.nodeCertificates(dir); err == nil {
+			s.add(urls, cert, key, ca, path)
+			return nil
+		}
+	}
+	return fmt.Errorf("%s: the node's certificate goes with it, or one named by --cert and --key: %w", path, err)
+}
+
+func needsCertificate(urls []string) bool {
+	return slices.ContainsFunc(urls, func(u string) bool { return strings.HasPrefix(strings.ToLower(u), "https:") })
+}
+
+var errNoServer = errors.New("no server is named there")
+
+const jsonForm = `JSON such as {"puppetdb": {"server_urls": ["https://…:8081"]}}`
 
 // addClientTools adds what a file of puppet-query says.
 func addClientTools(s *Settings, path string) error {
@@ -39,7 +80,7 @@ func addClientTools(s *Settings, path string) error {
 		} `json:"puppetdb"`
 	}
 	if err := json.Unmarshal(text, &file); err != nil {
-		return fmt.Errorf("%s: want JSON such as {\"puppetdb\": {\"server_urls\": [\"https://…:8081\"]}}: %w", path, err)
+		return fmt.Errorf("%s: want %s: %w", path, jsonForm, err)
 	}
 	p := file.PuppetDB
 	s.add(p.URLs, p.Cert, p.Key, p.CA, path)
@@ -58,18 +99,13 @@ func addClientTools(s *Settings, path string) error {
 func (o Options) termini(s *Settings) error {
 	for _, dir := range o.confDirs() {
 		path := filepath.Join(dir, "puppetdb.conf")
-		file, err := ini.LoadSources(iniOptions(), path)
+		urls, err := terminiURLs(path)
 		if os.IsNotExist(err) {
 			continue
 		}
 		if err != nil {
 			s.Notes = append(s.Notes, fmt.Sprintf("%s was left out: %s", path, err))
 			continue
-		}
-		main := file.Section("main")
-		urls := split(main.Key("server_urls").String())
-		if host := main.Key("server").String(); len(urls) == 0 && host != "" {
-			urls = []string{"https://" + host + ":" + main.Key("port").MustString("8081")}
 		}
 		if len(urls) == 0 {
 			continue
@@ -83,6 +119,20 @@ func (o Options) termini(s *Settings) error {
 		return nil
 	}
 	return nil
+}
+
+// terminiURLs are the servers that a puppetdb.conf of the termini names.
+func terminiURLs(path string) ([]string, error) {
+	file, err := ini.LoadSources(iniOptions(), path)
+	if err != nil {
+		return nil, err
+	}
+	main := file.Section("main")
+	urls := split(main.Key("server_urls").String())
+	if host := main.Key("server").String(); len(urls) == 0 && host != "" {
+		urls = []string{"https://" + host + ":" + main.Key("port").MustString("8081")}
+	}
+	return urls, nil
 }
 
 func iniOptions() ini.LoadOptions {

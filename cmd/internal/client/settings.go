@@ -30,7 +30,7 @@ func (f *Flags) AddTo(fl *pflag.FlagSet) {
 	fl.StringVar(&f.Key, "key", "", "key of the client certificate, PEM `file`")
 	fl.StringVar(&f.CA, "ca", "", "CA that vouches for the server, PEM `file`")
 	fl.StringVar(&f.Token, "token", "", "`file` with a token (environment: DALANG_TOKEN, the token itself)")
-	fl.StringVar(&f.File, "client-config", "", "`file` to read instead of ~/.puppetlabs/client-tools/puppetdb.conf")
+	fl.StringVar(&f.File, "client-config", "", "`file` to read instead of ~/.puppetlabs/client-tools/puppetdb.conf: one like that, or the termini's puppetdb.conf")
 }
 
 // Options are where Load looks.
@@ -77,21 +77,15 @@ func Load(o Options) (Settings, error) {
 
 // files adds what files say.
 func (o Options) files(s *Settings) error {
-	given := o.Flags.File != ""
-	list := []string{o.Flags.File}
-	if !given {
-		list = o.clientTools()
+	if o.Flags.File != "" {
+		return o.addFile(s, o.Flags.File)
 	}
-	for _, path := range list {
-		err := addClientTools(s, path)
-		if errors.Is(err, fs.ErrNotExist) && !given {
-			continue
-		}
-		if err != nil {
+	for _, path := range o.clientTools() {
+		if err := addClientTools(s, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
-	if given || len(s.URLs) > 0 {
+	if len(s.URLs) > 0 {
 		return nil
 	}
 	return o.termini(s)

@@ -109,6 +109,28 @@ func TestTermini(t *testing.T) {
 	require.Equal(t, key, s.Key)
 }
 
+// TestTerminiByName: --client-config takes the termini's file, which is read by
+// itself when nothing is named.
+func TestTerminiByName(t *testing.T) {
+	m := newMachine(t)
+	conf := m.write(t, "elsewhere/puppetdb.conf", "# ours\n[main]\nserver_urls = https://db1:8081,https://db2:8081\n")
+	_, err := m.load(client.Flags{File: conf})
+	require.ErrorContains(t, err, conf+": the node's certificate goes with it, or one named by --cert and --key: ")
+	s := m.settings(t, client.Flags{File: conf, Cert: "/c", Key: "/k"})
+	require.Equal(t, client.Settings{Origin: conf, Config: client.Config{URLs: []string{"https://db1:8081", "https://db2:8081"}, Cert: "/c", Key: "/k"}}, s)
+
+	m.write(t, "etc/puppet/puppet.conf", "[main]\ncertname = node1\n")
+	cert := m.write(t, "etc/puppet/ssl/certs/node1.pem", "")
+	key := m.write(t, "etc/puppet/ssl/private_keys/node1.pem", "")
+	s = m.settings(t, client.Flags{File: conf})
+	require.Equal(t, []string{cert, key, filepath.Join(m.root, "etc/puppet/ssl/certs/ca.pem")}, []string{s.Cert, s.Key, s.CA})
+	require.Equal(t, conf, s.Origin)
+
+	s = m.settings(t, client.Flags{File: m.write(t, "clear.conf", "[main]\nserver_urls = http://127.0.0.1:8080\n")})
+	require.Equal(t, []string{"http://127.0.0.1:8080"}, s.URLs)
+	require.Empty(t, s.Cert)
+}
+
 func TestBadFiles(t *testing.T) {
 	m := newMachine(t)
 	_, err := m.load(client.Flags{File: m.root + "/none"})
@@ -119,6 +141,7 @@ func TestBadFiles(t *testing.T) {
 	require.ErrorContains(t, err, "holds no token")
 	_, err = m.load(client.Flags{File: m.write(t, "bad", "[main]")})
 	require.ErrorContains(t, err, "want JSON such as")
+	require.ErrorContains(t, err, "or server_urls in [main] as the termini's puppetdb.conf has it: no server is named there")
 	_, err = m.load(client.Flags{File: m.write(t, "bad2", `{"puppetdb": {"server_urls": 5}}`)})
 	require.ErrorContains(t, err, "want JSON such as")
 	s := m.settings(t, client.Flags{File: m.write(t, "empty.conf", `{}`)})

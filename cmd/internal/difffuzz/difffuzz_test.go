@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
+	"dalang/store/query/ast"
 	"dalang/store/query/conformance"
 )
 
@@ -110,6 +111,34 @@ func report(t *testing.T, found []*Difference) {
 	}
 	if file := os.Getenv("DALANG_DIFFFUZZ_OUT"); file != "" && out != nil {
 		require.NoError(t, os.WriteFile(file, out, 0o644))
+	}
+}
+
+// TestExcuses: what is excused is no wider than the reason.
+func TestExcuses(t *testing.T) {
+	const (
+		latest   = "a node without reports makes everything unknown that is not in a latest report"
+		capitals = "the names of columns lose their capitals"
+		part     = "not around a comparison within a document negates only a part of it"
+	)
+	for _, c := range []struct{ entity, query, want string }{
+		{"events", `["=","latest_report?",true]`, ""},
+		{"events", `["and",["=","latest_report?",true],["not",["=","message","false"]]]`, ""},
+		{"events", `["=","latest_report?",false]`, latest},
+		{"events", `["not",["or",["=","certname","a"],["=","latest_report?",true]]]`, latest},
+		{"reports", `["not",["=","latest_report?",true]]`, ""},
+		{"inventory", `["=","facts.os.family","Debian"]`, ""},
+		{"inventory", `["~","facts.aB","x"]`, ""},
+		{"inventory", `["extract",["certname"],["=","facts.aB",1]]`, ""},
+		{"inventory", `["extract",["facts.aB"]]`, capitals},
+		{"inventory", `["not",["~","facts.ab","x"]]`, part},
+		{"inventory", `["not",["=","facts.ab","x"]]`, ""},
+		{"inventory", `["not",["and",["~","facts.ab","x"]]]`, ""},
+	} {
+		q, err := ast.Read(c.query)
+		require.NoError(t, err)
+		ok := conformance.Answer{Status: http.StatusOK}
+		require.Equal(t, c.want, excused(&Request{Path: "/" + c.entity, Entity: c.entity, Query: &q}, ok, ok), c.query)
 	}
 }
 

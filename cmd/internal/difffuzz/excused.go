@@ -2,6 +2,7 @@ package difffuzz
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"dalang/store/query/ast"
@@ -50,8 +51,8 @@ func excuses() []excuse {
 		{why: "an empty condition is refused wherever it stands", ours: rx(`^\[\] is not well-formed`)},
 		{why: "a rule for values takes the condition for one", request: rx(`\["(extract|EXTRACT)", ?"(new|old)_value"`)},
 		{why: "not around a comparison within a document negates only a part of it", when: negatedPart},
-		{why: "a node without reports makes everything unknown that is not in a latest report", request: rx(`(?s)latest_report\?.*(false|not|!)|(false|not|!).*latest_report\?`), when: func(r *Request) bool { return strings.Contains(r.mentions(), "event") }},
-		{why: "the names of columns lose their capitals", request: rx(`(facts|trusted|parameters)\.[^\s,]*[A-Z]`)},
+		{why: "a node without reports makes everything unknown that is not in a latest report", when: negatedLatest},
+		{why: "the names of columns lose their capitals", when: capitalColumn},
 		{why: "sets have no order that two servers share", when: ordersTags},
 	}, supersets()...)
 }
@@ -129,7 +130,7 @@ func partwise(v ast.Value) bool {
 		return false
 	}
 	field := v.Items[1].Text
-	dotted := strings.HasPrefix(field, "facts.") || strings.HasPrefix(field, "trusted.") || strings.HasPrefix(field, "parameters.")
+	dotted := inDocument(field)
 	switch op {
 	case "~", "<", "<=", ">", ">=":
 		return dotted
@@ -137,6 +138,31 @@ func partwise(v ast.Value) bool {
 		return dotted && strings.Contains(field, "]")
 	}
 	return false
+}
+
+// negatedLatest tells whether latest_report? of events is negated, or has to be
+// false.
+func negatedLatest(r *Request) bool {
+	return r.Query != nil && strings.Contains(r.mentions(), "event") && latestUnder(*r.Query, false)
+}
+
+func latestUnder(v ast.Value, negated bool) bool {
+	head, _ := v.Head()
+	if head == "=" && len(v.Items) == 3 && v.Items[1].Text == "latest_report?" {
+		return negated || !v.Items[2].Truthy()
+	}
+	negated = negated || strings.EqualFold(head, "not")
+	return slices.ContainsFunc(v.Items, func(x ast.Value) bool { return latestUnder(x, negated) })
+}
+
+// capitalColumn tells whether rows have a column that is a place within a
+// document with capitals in its name.
+func capitalColumn(r *Request) bool {
+	return slices.ContainsFunc(r.level().columns, func(name string) bool { return inDocument(name) && strings.ToLower(name) != name })
+}
+
+func inDocument(field string) bool {
+	return strings.HasPrefix(field, "facts.") || strings.HasPrefix(field, "trusted.") || strings.HasPrefix(field, "parameters.")
 }
 
 // walk calls f for a value and everything within.
