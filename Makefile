@@ -91,8 +91,8 @@ difffuzz: ## random queries to this and to the real PuppetDB at DALANG_ORACLE (s
 	DALANG_ORACLE=$${DALANG_ORACLE:-http://127.0.0.1:8090} $(GO) test -count=1 -timeout 2h -run '^TestDifferences$$' -v ./cmd/internal/difffuzz
 
 .PHONY: docs
-docs: ## write the generated pages anew: docs/{configuration,cli,metrics,api/routes,api/entities}.md
-	$(GO) test -count=1 -run '^TestDocs(Routes|Metrics|Entities)?$$' ./cmd/internal/config ./cmd/internal/lint ./cmd/dalang -update
+docs: ## write the generated pages anew: docs/{configuration,cli,metrics,api/routes,api/entities,api/states}.md
+	$(GO) test -count=1 -run '^TestDocs(Routes|Metrics|Entities|States)?$$' ./cmd/internal/config ./cmd/internal/lint ./cmd/dalang -update
 
 .PHONY: golden
 golden: ## write all goldens anew, and what the examples in docs/ print; look at the diff

@@ -255,8 +255,11 @@ func (e *Engine) post(do func(*turn)) { e.inbox.put(do) }
 
 // Deploy runs Puppet on the nodes of a scope. Nothing is stored unless it
 // returns the job's ID. Errors are *job.Error where the command is at fault, in the
-// order of orchestrator.md §2.1, beginning with the environment.
+// order of orchestrator.md §2.1, beginning with what no agent could be asked.
 func (e *Engine) Deploy(ctx context.Context, who Subject, d job.Deploy) (int64, error) {
+	if err := e.CheckDeploy(d); err != nil {
+		return 0, err
+	}
 	target, err := e.cfg.Scopes.Deploy(ctx, who, d)
 	if err != nil {
 		return 0, err
@@ -276,6 +279,13 @@ func (e *Engine) Deploy(ctx context.Context, who Subject, d job.Deploy) (int64, 
 		draft.Nodes = append(draft.Nodes, job.Node{Certname: certname, Transport: "pcp"})
 	}
 	return e.Submit(ctx, who, draft)
+}
+
+// CheckDeploy tells why no agent could be asked to run Puppet so, whatever the
+// scope: a *job.Error.
+func (e *Engine) CheckDeploy(d job.Deploy) error {
+	_, err := e.cfg.PuppetRun(d, "1") // the name makes no difference
+	return err
 }
 
 // Submit makes a job of a draft and runs it. The draft is taken for granted:

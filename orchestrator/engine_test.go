@@ -15,6 +15,7 @@ import (
 
 	"dalang/orchestrator"
 	"dalang/orchestrator/job"
+	"dalang/orchestrator/pxp"
 )
 
 func TestDeploy(t *testing.T) {
@@ -54,6 +55,33 @@ func TestDeploy(t *testing.T) {
 	})
 }
 
+// TestDeployThatNobodyCanBeAsked: what no agent takes is refused, and nothing of
+// it stored, also where its environment is not known.
+func TestDeployThatNobodyCanBeAsked(t *testing.T) {
+	inWorld(t, "a", func(t *testing.T, w *world) {
+		l := w.start(func(c *orchestrator.Config) { c.PuppetRun = pxp.PuppetRun })
+		defer l.stop()
+		word, tags := "random", "a;b"
+		for key, d := range map[string]job.Deploy{
+			"ordering": {Environment: "random", EnforceEnvironment: true, Ordering: &word},
+			"tags":     {Environment: "nowhere", Tags: &tags},
+		} {
+			d.Scope = job.Scope{Nodes: []string{"a"}}
+			_, err := l.engine.Deploy(t.Context(), nil, d)
+			var refused *job.Error
+			require.ErrorAs(t, err, &refused)
+			require.Equal(t, "puppetlabs.orchestrator/validation-error 400 "+key, fmt.Sprint(refused.Kind, " ", refused.Status, " ", refused.Details["key"]))
+		}
+		_, total, err := w.store.Jobs(t.Context(), job.Filter{})
+		require.NoError(t, err)
+		require.Zero(t, total)
+		id := l.deploy("a", func(d *job.Deploy) { d.Environment, d.Ordering = "random", &word })
+		pass(2 * time.Minute)
+		require.Equal(t, "a finished: finished", w.states(id), "it is not enforced")
+		require.JSONEq(t, `{"flags":["--ordering","random"],"job":"1"}`, string(w.agents["a"].asked[0].Params))
+	})
+}
+
 // TestForeignWords: only the node that was asked may speak of a transaction,
 // and what comes when a run is over changes nothing.
 func TestForeignWords(t *testing.T) {
@@ -74,6 +102,29 @@ func TestForeignWords(t *testing.T) {
 		l.engine.Error("a", transaction, job.ErrUnknownTransaction)
 		pass(time.Second)
 		require.Equal(t, []string{"node_running a", "node_finished a", "job_finished"}, w.events(id))
+	})
+}
+
+// TestReadOnce: what all nodes of a job are asked is made once.
+func TestReadOnce(t *testing.T) {
+	inWorld(t, many(20), func(t *testing.T, w *world) {
+		w.agents["n01"].reports = true
+		var made atomic.Int32
+		l := w.start(func(c *orchestrator.Config) {
+			c.PuppetRun = func(d job.Deploy, name string) (json.RawMessage, error) {
+				made.Add(1)
+				return pxp.PuppetRun(d, name)
+			}
+		})
+		defer l.stop()
+		id := l.deploy(many(20), func(d *job.Deploy) { d.NoNoop = true })
+		pass(10 * time.Minute)
+		require.Equal(t, 20, strings.Count(w.states(id), "finished,")+strings.Count(w.states(id), "finished:"))
+		require.Equal(t, int32(2), made.Load(), "the other time it is only looked whether it can be")
+		for certname, a := range w.agents {
+			require.JSONEq(t, `{"flags":["--no-noop"],"job":"1"}`, string(a.asked[0].Params))
+			require.Contains(t, string(w.node(id, certname).Result), `"no_noop":true`)
+		}
 	})
 }
 

@@ -96,6 +96,19 @@ func TestNodeData(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, one)
 	}
+
+	in := func(environment string) []string {
+		t.Helper()
+		names, err := q.InEnvironment(ctx, environment)
+		require.NoError(t, err)
+		return names
+	}
+	require.Equal(t, []string{"D", "a-no-facts", "b", "c-other-facts", "z-no-facts", "é"}, in("production"), "facts count where there is nothing else")
+	apply(wireformat.ReplaceCatalog, 9, fmt.Sprintf(`{"certname":"b","version":"1","environment":"staging","transaction_uuid":null,"catalog_uuid":null,
+		"code_id":null,"producer":"p","producer_timestamp":%q,"resources":[],"edges":[]}`, now))
+	require.Equal(t, []string{"b"}, in("staging"))
+	require.NotContains(t, in("production"), "b", "catalogs count more than facts")
+
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
 	_, err = q.NodeFacts(ended, "b")

@@ -44,9 +44,11 @@ func (q *Queries) Certnames(ctx context.Context, text json.RawMessage) ([]string
 func (q *Queries) InEnvironment(ctx context.Context, environment string) ([]string, error) {
 	str, list := ast.Str, ast.List
 	is := func(field string) ast.Value { return list(str("="), str(field), str(environment)) }
+	none := func(field string) ast.Value { return list(str("null?"), str(field), ast.Boolean(true)) }
 	return q.certnames(ctx, list(str("from"), str("nodes"), list(str("extract"), list(str("certname")), list(str("or"),
 		is("catalog_environment"),
-		list(str("and"), list(str("null?"), str("catalog_environment"), ast.Boolean(true)), is("report_environment")))),
+		list(str("and"), none("catalog_environment"), is("report_environment")),
+		list(str("and"), none("catalog_environment"), none("report_environment"), is("facts_environment")))),
 		list(str("order_by"), list(str("certname")))))
 }
 

@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"dalang/orchestrator/job"
 )
@@ -19,8 +21,9 @@ type Querier interface {
 	// Certnames runs a query, a PQL string or an AST array in JSON, and gives
 	// the certname of each row, once, in the order of the rows.
 	Certnames(ctx context.Context, query json.RawMessage) ([]string, error)
-	// InEnvironment are the active nodes whose catalog is of an environment,
-	// or, for those without a catalog, whose last report is.
+	// InEnvironment are the active nodes whose catalog is of an environment, or,
+	// for those without a catalog, whose last report, or, without either, whose
+	// facts are.
 	InEnvironment(ctx context.Context, environment string) ([]string, error)
 	// Seen tells whether anything stored is of an environment.
 	Seen(ctx context.Context, environment string) (bool, error)
@@ -31,6 +34,8 @@ type Groups interface {
 	// Resolve gives the nodes of a group that has rules of its own. A group
 	// that has none, or is not known, has no nodes.
 	Resolve(ctx context.Context, id string) ([]string, error)
+	// InEnvironment gives the nodes that the groups assign to an environment.
+	InEnvironment(ctx context.Context, environment string) ([]string, error)
 }
 
 // Environments knows which environments there are.
@@ -55,7 +60,18 @@ type ScopesConfig struct {
 }
 
 // Scopes resolves whom a command is for.
-type Scopes struct{ cfg ScopesConfig }
+type Scopes struct {
+	cfg ScopesConfig
+
+	mu   sync.Mutex
+	told map[string]*complaint // by environment
+}
+
+// complaint is what was told of the applications of an environment.
+type complaint struct {
+	graph [sha256.Size]byte
+	refs  map[string]bool
+}
 
 // NewScopes makes a resolver.
 func NewScopes(cfg ScopesConfig) (*Scopes, error) {
@@ -65,7 +81,7 @@ func NewScopes(cfg ScopesConfig) (*Scopes, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Scopes{cfg}, nil
+	return &Scopes{cfg: cfg, told: map[string]*complaint{}}, nil
 }
 
 // Target is whom a command is for: nodes, at least one, each once, and which
@@ -111,10 +127,7 @@ func (s *Scopes) Deploy(ctx context.Context, who Subject, d job.Deploy) (*Target
 	if err != nil {
 		return nil, err
 	}
-	if missing := unproduced(components); len(missing) > 0 {
-		s.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "components of applications consume what nothing produces; they wait for nobody",
-			slog.String("environment", d.Environment), slog.Any("consumed", missing))
-	}
+	s.complain(ctx, d.Environment, unproduced(target.Nodes, components), components)
 	target.Edges, err = sequence(target.Nodes, components)
 	return target, err
 }
@@ -189,11 +202,19 @@ func (s *Scopes) components(ctx context.Context, environment string) ([]job.Comp
 	return components, err
 }
 
-// whole are the nodes of an environment and those of its applications.
+// whole are the nodes of an environment: by what is stored of them, by their
+// groups, and by its applications.
 func (s *Scopes) whole(ctx context.Context, environment string, components []job.Component) ([]string, error) {
 	certnames, err := s.cfg.Querier.InEnvironment(ctx, environment)
 	if err != nil {
 		return nil, err
+	}
+	if s.cfg.Groups != nil {
+		assigned, err := s.cfg.Groups.InEnvironment(ctx, environment)
+		if err != nil {
+			return nil, fmt.Errorf("find the nodes that groups assign to %s: %w", environment, err)
+		}
+		certnames = append(certnames, assigned...)
 	}
 	for i := range components {
 		certnames = append(certnames, components[i].Certname)
@@ -236,17 +257,55 @@ func unique(names []string) []string {
 	})
 }
 
-// unproduced are the references that components consume and none produces.
-func unproduced(components []job.Component) []string {
+// set is a set of names.
+func set(names []string) map[string]bool {
+	m := make(map[string]bool, len(names))
+	for _, n := range names {
+		m[n] = true
+	}
+	return m
+}
+
+// unproduced are the references that components on the nodes consume and none
+// produces, wherever.
+func unproduced(nodes []string, components []job.Component) []string {
+	if len(components) == 0 {
+		return nil
+	}
+	chosen := set(nodes)
 	var produced, consumed []string
 	for i := range components {
-		produced, consumed = append(produced, components[i].Produces...), append(consumed, components[i].Consumes...)
+		produced = append(produced, components[i].Produces...)
+		if chosen[components[i].Certname] {
+			consumed = append(consumed, components[i].Consumes...)
+		}
 	}
-	known := make(map[string]bool, len(produced))
-	for _, ref := range produced {
-		known[ref] = true
-	}
+	known := set(produced)
 	return unique(slices.DeleteFunc(consumed, func(ref string) bool { return known[ref] }))
+}
+
+// complain tells what is consumed and not produced, each once as long as the
+// applications of the environment stay as they are.
+func (s *Scopes) complain(ctx context.Context, environment string, missing []string, components []job.Component) {
+	if len(missing) == 0 {
+		return
+	}
+	graph := sha256.Sum256(object(components))
+	s.mu.Lock()
+	told := s.told[environment]
+	if told == nil || told.graph != graph {
+		told = &complaint{graph, map[string]bool{}}
+		s.told[environment] = told
+	}
+	missing = slices.DeleteFunc(missing, func(ref string) bool { return told.refs[ref] })
+	for _, ref := range missing {
+		told.refs[ref] = true
+	}
+	s.mu.Unlock()
+	if len(missing) > 0 {
+		s.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "components of applications consume what nothing produces; they wait for nobody",
+			slog.String("environment", environment), slog.Any("consumed", missing))
+	}
 }
 
 // sequence says which of the nodes have to finish ahead of which: a node that
@@ -256,10 +315,7 @@ func sequence(nodes []string, components []job.Component) ([]job.Edge, error) {
 	if len(components) == 0 {
 		return nil, nil
 	}
-	chosen := make(map[string]bool, len(nodes))
-	for _, n := range nodes {
-		chosen[n] = true
-	}
+	chosen := set(nodes)
 	producers := map[string][]string{}
 	for i := range components {
 		for _, ref := range components[i].Produces {

@@ -20,6 +20,8 @@ type site struct {
 	inside     map[string][]string // nodes by environment
 	found      []string            // by every query
 	members    map[string][]string // of groups
+	assigned   map[string][]string // by groups, by environment
+	groupless  error               // what groups say of environments
 	components []job.Component
 	broken     error // what everybody says
 }
@@ -36,6 +38,13 @@ func (s *site) InEnvironment(_ context.Context, name string) ([]string, error) {
 
 func (s *site) Resolve(_ context.Context, id string) ([]string, error) {
 	return s.members[id], s.broken
+}
+
+// groups are those of a site.
+type groups struct{ *site }
+
+func (g groups) InEnvironment(_ context.Context, name string) ([]string, error) {
+	return g.assigned[name], g.groupless
 }
 
 func (s *site) Components(_ context.Context, environment string) ([]job.Component, error) {
@@ -73,13 +82,14 @@ func shop() *site {
 	return &site{
 		inside: map[string][]string{"production": {"a", "web", "db"}, "empty": {}},
 		found:  []string{"web", "a"}, members: map[string][]string{group: {"db", "web", "db"}},
+		assigned:   map[string][]string{"production": {"a", "new"}, "empty": nil},
 		components: []job.Component{part("web", "", "Sql[x]"), part("db", "Sql[x]", ""), part("proxy", "", "Http[x]"), other},
 	}
 }
 
 func (s *site) scopes(t *testing.T, log *diary) *orchestrator.Scopes {
 	t.Helper()
-	scopes, err := orchestrator.NewScopes(orchestrator.ScopesConfig{Querier: s, Groups: s, Applications: s, Logger: slog.New(log)})
+	scopes, err := orchestrator.NewScopes(orchestrator.ScopesConfig{Querier: s, Groups: groups{s}, Applications: s, Logger: slog.New(log)})
 	require.NoError(t, err)
 	return scopes
 }
@@ -101,8 +111,8 @@ func TestScopes(t *testing.T) {
 		nodes  []string
 		edges  []job.Edge
 	}{
-		"no scope is the whole environment, with its applications": {command("production", job.Scope{}, ""), []string{"a", "web", "db", "proxy", "cache"}, before},
-		"the whole environment":                        {command("production", job.Scope{WholeEnvironment: true}, " "), []string{"a", "web", "db", "proxy", "cache"}, before},
+		"no scope is the whole environment, with its groups and applications": {command("production", job.Scope{}, ""), []string{"a", "web", "db", "new", "proxy", "cache"}, before},
+		"the whole environment":                        {command("production", job.Scope{WholeEnvironment: true}, " "), []string{"a", "web", "db", "new", "proxy", "cache"}, before},
 		"nodes, each once, known or not":               {command("production", job.Scope{Nodes: []string{"z", "a", "z"}}, ""), []string{"z", "a"}, nil},
 		"nodes keep the order of their application":    {command("production", job.Scope{Nodes: []string{"web", "db"}}, ""), []string{"web", "db"}, before},
 		"who does not take part is waited for by none": {command("production", job.Scope{Nodes: []string{"web"}}, ""), []string{"web"}, nil},
@@ -150,6 +160,9 @@ func TestScopesRefused(t *testing.T) {
 		"circle": {deploy: command("production", job.Scope{}, ""), change: func(s *site) {
 			s.components = []job.Component{part("a", "1", "3"), part("b", "2", "1"), part("c", "3", "2"), part("d", "4", "4")}
 		}, kind: "dependency-cycle", detail: "map[cycle:[a b c a]]"},
+		"groups that cannot be asked": {deploy: command("production", job.Scope{}, ""), change: func(s *site) {
+			s.groupless = job.NodeGroup(503, "", "the classifier is down")
+		}, kind: "node-group-error"},
 		"components that cannot be read": {deploy: command("production", nodes, ""), change: func(s *site) {
 			s.inside = map[string][]string{"production": {"a"}}
 			s.broken = errors.New("disk on fire")
@@ -175,12 +188,27 @@ func TestScopesRefused(t *testing.T) {
 	}
 }
 
-// TestUnproduced: what nothing produces is told, and orders nothing.
+// TestUnproduced: what nodes of the scope consume and nothing produces is told,
+// once as long as the applications stay as they are, and orders nothing.
 func TestUnproduced(t *testing.T) {
-	log := &diary{}
-	_, err := shop().scopes(t, log).Deploy(t.Context(), nil, command("production", job.Scope{}, ""))
-	require.NoError(t, err)
-	require.Equal(t, []string{"components of applications consume what nothing produces; they wait for nobody"}, log.take())
+	const told = "components of applications consume what nothing produces; they wait for nobody"
+	log, s := &diary{}, shop()
+	s.components = append(s.components, part("mail", "", "Smtp[x]"))
+	scopes := s.scopes(t, log)
+	deploy := func(environment string, nodes ...string) []string {
+		t.Helper()
+		_, err := scopes.Deploy(t.Context(), nil, command(environment, job.Scope{Nodes: nodes}, ""))
+		require.NoError(t, err)
+		return log.take()
+	}
+	require.Empty(t, deploy("production", "web", "a"), "the producer need not be in scope")
+	require.Equal(t, []string{told}, deploy("production", "web", "proxy"))
+	require.Empty(t, deploy("production", "proxy"))
+	require.Empty(t, deploy("empty", "proxy"))
+	require.Equal(t, []string{told}, deploy("production", "proxy", "mail"), "Smtp[x] is new")
+	require.Empty(t, deploy("production", "proxy", "mail"))
+	s.components[0].Title = "y"
+	require.Equal(t, []string{told}, deploy("production", "mail"), "the applications have changed")
 }
 
 // TestLongChain: a chain is not walked by recursion.

@@ -76,12 +76,30 @@ func (d *deploys) Check(j *job.Job) error {
 }
 
 func (d *deploys) Request(j *job.Job, _ string) (job.Request, error) {
-	var options job.Deploy
-	if err := json.Unmarshal(j.Options, &options); err != nil {
-		return job.Request{}, fmt.Errorf("options of job %d: %w", j.ID, err)
+	if j.Params == nil {
+		o, err := options(j)
+		if err != nil {
+			return job.Request{}, err
+		}
+		if j.Params, err = d.params(*o, j.Name()); err != nil {
+			return job.Request{}, err
+		}
 	}
-	params, err := d.params(options, j.Name())
-	return job.Request{Module: "pxp-module-puppet", Action: "run", Params: params}, err
+	return job.Request{Module: "pxp-module-puppet", Action: "run", Params: j.Params}, nil
+}
+
+// options are a deploy's. They may name all nodes of the job, so they are read
+// once, and not for each node.
+func options(j *job.Job) (*job.Deploy, error) {
+	if j.Deploy == nil {
+		d := &job.Deploy{}
+		if err := json.Unmarshal(j.Options, d); err != nil {
+			return nil, fmt.Errorf("options of job %d: %w", j.ID, err)
+		}
+		d.Scope = job.Scope{} // it is nodes by now
+		j.Deploy = d
+	}
+	return j.Deploy, nil
 }
 
 // deployed is the result of a Puppet run (orchestrator.md §3.3). As an event's
@@ -134,18 +152,20 @@ func told(s string) *string {
 }
 
 func (d *deploys) kept(j *job.Job, what deployed, noop *bool) Conclusion {
-	var options job.Deploy
-	_ = json.Unmarshal(j.Options, &options) // Check has read them
+	given, err := options(j)
+	if err != nil {
+		given = &job.Deploy{} // Check has refused it
+	}
 	var c Conclusion
 	if what.TransactionUUID != nil {
 		c.TransactionUUID = *what.TransactionUUID
 	}
 	// An agent's own configuration may say noop: the report knows.
-	own := options.Noop
+	own := given.Noop
 	if noop != nil {
 		own = *noop
 	}
-	what.Noop = map[string]bool{"noop": own, "no_noop": options.NoNoop}
+	what.Noop = map[string]bool{"noop": own, "no_noop": given.NoNoop}
 	c.Result = object(what)
 	what.Noop = own
 	c.Detail = object(what)

@@ -22,7 +22,7 @@ func (a *app) newScheduler(o *orchestration) (*schedule.Scheduler, error) {
 		Kinds: map[schedule.Type]schedule.Kind{
 			schedule.Deploy: schedule.Deploys(func(ctx context.Context, who *rbac.Subject, d job.Deploy) (int64, error) {
 				return o.engine.Deploy(ctx, who, d)
-			}),
+			}, o.engine.CheckDeploy),
 			schedule.Task: schedule.Tasks(schedule.Tasking{
 				Task: func(ctx context.Context, who *rbac.Subject, t job.Task) (int64, error) {
 					return o.engine.Task(ctx, who, t)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -276,4 +278,56 @@ func names(groups []*Group) (list []string) {
 		list = append(list, g.Name)
 	}
 	return list
+}
+
+// assign makes a group of an environment.
+func assign(t *testing.T, c *Classifier, name, parent, condition, environment string, trumps bool) *Group {
+	t.Helper()
+	g, err := c.Create(t.Context(), Group{Name: name, Environment: environment, EnvironmentTrumps: trumps, Parent: parent, Rule: rule(t, condition)})
+	require.NoError(t, err)
+	return g
+}
+
+// TestInEnvironment: the lowest groups assign nodes, the root group does not.
+func TestInEnvironment(t *testing.T) {
+	c, w := newClassifier(t)
+	in := func(environment string) []string {
+		t.Helper()
+		w.asked = nil
+		nodes, err := c.InEnvironment(t.Context(), environment)
+		require.NoError(t, err)
+		return nodes
+	}
+	require.Empty(t, in("production"), "everybody's default is nobody's")
+	require.Nil(t, w.asked, "there was nothing to ask for")
+	slices.SortFunc(w.nodes, func(a, b Node) int { return strings.Compare(a.Name, b.Name) })
+
+	debian := assign(t, c, "Debian", rbac.RootGroup, `["=",["fact","os","name"],"Debian"]`, "production", false)
+	require.Equal(t, []string{"db1", "web1"}, in("production"))
+	require.Equal(t, []string{"os"}, w.asked)
+	require.Empty(t, in("staging"))
+	web := assign(t, c, "Web", debian.ID, `["~","name","^web"]`, "staging", false)
+	require.Equal(t, []string{"db1"}, in("production"), "the group below has another one")
+	require.Equal(t, []string{"web1"}, in("staging"))
+
+	other := assign(t, c, "One", rbac.RootGroup, `["=",["fact","x"],"1"]`, "test", false)
+	require.Empty(t, in("staging"), "groups that disagree")
+	require.Empty(t, in("test"))
+	require.Equal(t, []string{"os", "x"}, w.asked)
+	yes := true
+	_, err := c.Update(t.Context(), other.ID, Delta{EnvironmentTrumps: &yes})
+	require.NoError(t, err)
+	require.Equal(t, []string{"web1"}, in("test"))
+	require.Empty(t, in("staging"))
+	_, err = c.Update(t.Context(), web.ID, Delta{EnvironmentTrumps: &yes})
+	require.NoError(t, err)
+	require.Empty(t, in("test"), "both win")
+	_, err = c.Update(t.Context(), other.ID, Delta{SetRule: true})
+	require.NoError(t, err)
+	require.Empty(t, in("test"), "a group without a rule")
+	require.Equal(t, []string{"web1"}, in("staging"))
+
+	w.broken = errors.New("disk on fire")
+	_, err = c.InEnvironment(t.Context(), "staging")
+	require.ErrorIs(t, err, w.broken)
 }

@@ -49,17 +49,9 @@ func (c *Classifier) Classify(ctx context.Context, certname string, given map[st
 		}
 	}
 	out := &Classification{Name: certname, Groups: t.matched(&Node{Name: certname, Facts: given}), values: values{Classes{}, Classes{}, Params{}}}
-	above := map[string]bool{} // groups that another matched one is below
-	for _, g := range out.Groups {
-		for _, a := range t.chain(g.ID)[1:] {
-			above[a.ID] = true
-		}
-	}
 	m := merger{into: out, said: map[string]string{}, by: map[string]string{}, conflicts: map[string]any{}}
-	for _, g := range out.Groups {
-		if !above[g.ID] {
-			m.add(g, inherited(t.chain(g.ID)))
-		}
+	for _, g := range t.lowest(out.Groups) {
+		m.add(g, inherited(t.chain(g.ID)))
 	}
 	m.settle()
 	if len(m.conflicts) > 0 {

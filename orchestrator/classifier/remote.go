@@ -36,9 +36,10 @@ type RemoteConfig struct {
 }
 
 // Remote resolves groups that another classifier keeps. It asks that for their
-// rules (GET /v1/groups/{id}/rules) and for what is above them (GET
-// /v1/groups/{id}); which nodes the rules match is decided here, by the facts
-// that are stored here. Its methods may be called at the same time.
+// rules (GET /v1/groups/{id}/rules), for what is above them (GET
+// /v1/groups/{id}), and for all of them (GET /v1/groups); which nodes the rules
+// match is decided here, by the facts that are stored here. Its methods may be
+// called at the same time.
 type Remote struct {
 	cfg RemoteConfig
 	up  *upstream.Service

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -141,6 +142,51 @@ func TestRemoteFails(t *testing.T) {
 		_, err := newClassifierAt(t).remote(t, func(cfg *RemoteConfig) { cfg.URL, cfg.Timeout = server.URL, time.Millisecond }).Resolve(t.Context(), webGroup)
 		require.ErrorContains(t, err, "context deadline exceeded")
 	})
+}
+
+// TestRemoteInEnvironment: the other classifier's groups assign the nodes that
+// are known here.
+func TestRemoteInEnvironment(t *testing.T) {
+	const path, root = "/classifier-api/v1/groups", `{"id":"` + rbac.RootGroup + `","name":"All Nodes","parent":"` + rbac.RootGroup +
+		`","environment":"production","rule":["and",["~","name",".*"]]}`
+	of := func(id, parent, environment, rule, more string) string {
+		return `,{"id":"` + id + `","name":"g` + id[len(id)-1:] + `","parent":"` + parent + `","environment":"` + environment + `","rule":` + rule + more + `,"classes":{}}`
+	}
+	web := of(webGroup, otherGroup, "staging", `["~","name","^web"]`, `,"environment_trumps":true`) + of(otherGroup, rbac.RootGroup, "agent-specified", `null`, "")
+	c := newClassifierAt(t)
+	r := c.remote(t, nil)
+	ask := func(answer, environment string) ([]string, error) {
+		c.answers[path] = answer
+		c.asked = nil
+		nodes, err := r.InEnvironment(t.Context(), environment)
+		require.Equal(t, []string{path}, c.asked)
+		return nodes, err
+	}
+	for environment, want := range map[string][]string{"staging": {"web1", "web2"}, "production": nil, "agent-specified": nil} {
+		nodes, err := ask("["+root+web+of(debianGroup, rbac.RootGroup, "production", `["=",["fact","os","name"],"Debian"]`, "")+"]", environment)
+		require.NoError(t, err)
+		if environment == "production" {
+			want = []string{"db1"}
+		}
+		require.ElementsMatch(t, want, nodes, environment)
+	}
+	refused := func(err error, status int, msg string) {
+		t.Helper()
+		var known *job.Error
+		require.ErrorAs(t, err, &known)
+		require.Equal(t, job.Prefix+"node-group-error", known.Kind)
+		require.Equal(t, status, known.Status)
+		require.Contains(t, known.Msg, msg)
+	}
+	_, err := ask("["+root+of(webGroup, rbac.RootGroup, "staging", `["~","name","^(?!db)"]`, "")+"]", "staging")
+	refused(err, 400, "The node group "+webGroup+" has a rule that cannot be matched here")
+	_, err = ask("["+strings.TrimPrefix(web, ",")+"]", "staging")
+	refused(err, 503, "it does not show the root group")
+	_, err = ask("{}", "staging")
+	refused(err, 503, "cannot be told now: read what the classifier answers")
+	c.status = 500
+	_, err = ask("[]", "staging")
+	refused(err, 503, "the classifier answers /v1/groups with 500")
 }
 
 func TestRemoteAncestors(t *testing.T) {

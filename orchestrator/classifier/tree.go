@@ -94,6 +94,23 @@ func (t *tree) place(g *Group) error {
 	return nil
 }
 
+// lowest are those of the groups of a node that no other one is below.
+func (t *tree) lowest(groups []*Group) []*Group {
+	above := map[string]bool{}
+	for _, g := range groups {
+		for _, a := range t.chain(g.ID)[1:] {
+			above[a.ID] = true
+		}
+	}
+	var list []*Group
+	for _, g := range groups {
+		if !above[g.ID] {
+			list = append(list, g)
+		}
+	}
+	return list
+}
+
 // matched are the groups that a node is in, by name. Each rule is tried once.
 func (t *tree) matched(n *Node) []*Group {
 	in := map[string]bool{}

@@ -15,7 +15,8 @@
 //	 └──────────────────────────> skipped | stopped | errored
 //
 // The table of moves in state.go is the whole truth: which move is allowed,
-// which event it writes, and when it happens (orchestrator.md §5). Every move
+// which event it writes, and when it happens (orchestrator.md §5);
+// docs/api/states.md is made of it. Every move
 // is a conditional update of one row; its event is written in the same
 // transaction. A state that is Terminal is never left. What a job's nodes are
 // in decides the job's own moves (Settle); the store makes them in the

@@ -59,9 +59,13 @@ func EmptyTarget(details map[string]any, format string, args ...any) *Error {
 }
 
 // NodeGroup: another classifier keeps the node group, and does not answer, or
-// gives a rule that cannot be matched.
+// gives a rule that cannot be matched; id "" is all groups.
 func NodeGroup(status int, id, format string, args ...any) *Error {
-	return newError(status, "node-group-error", map[string]any{"node_group": id}, format, args...)
+	var details map[string]any
+	if id != "" {
+		details = map[string]any{"node_group": id}
+	}
+	return newError(status, "node-group-error", details, format, args...)
 }
 
 // DependencyCycle: nodes wait for each other; cycle begins and ends with the same node.

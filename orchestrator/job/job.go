@@ -50,8 +50,12 @@ type Job struct {
 	// hold secrets. Only those who run jobs are given it; it is deleted when the
 	// job ends. nil: the options say it all.
 	Sealed []byte
-	// Params is Sealed, opened. It is never stored.
+	// Params is what its nodes are asked: Sealed, opened, or made of Options; nil:
+	// it was not wanted yet. It is never stored.
 	Params json.RawMessage
+	// Deploy is Options of a deploy without its scope; nil: it was not wanted yet.
+	// It is never stored.
+	Deploy *Deploy
 }
 
 // Name is the job's name: decimal.

@@ -149,7 +149,7 @@ func TestSettledOnce(t *testing.T) {
 		id := l.add(t, w.operator("ann"), w.entry(time.Minute, 0))
 		pass(time.Minute)
 		f := firings(t, w, id)[0]
-		again := schedule.Deploys(w.deploy(w.store)).Run
+		again := schedule.Deploys(w.deploy(w.store), anything).Run
 		who, err := w.access.Subject(t.Context(), w.get(id).OwnerID)
 		require.NoError(t, err)
 		_, err = again(t.Context(), who, schedule.Order{Firing: f.ID, Entry: id, Environment: "production", Input: w.get(id).Input})

@@ -22,6 +22,8 @@ type Kind struct {
 	// Check refuses what can never run, and answers of e.Secret what may be
 	// shown. nil: inputs hold no secrets.
 	Check func(ctx context.Context, e *Entry) (shown json.RawMessage, err error)
+	// Verify refuses an entry without secrets that can never run. nil: none is.
+	Verify func(e *Entry) error
 }
 
 // Order is what a firing starts.
@@ -38,9 +40,14 @@ type Order struct {
 // sealed is the purpose of what is sealed.
 const sealed = "scheduled job"
 
-// check looks at an entry whose Secret is set, and seals that.
+// check refuses an entry that can never run; a Secret that is set is sealed.
 func (s *Scheduler) check(ctx context.Context, e *Entry) error {
 	kind := s.cfg.Kinds[e.Type]
+	if kind.Verify != nil {
+		if err := kind.Verify(e); err != nil {
+			return err
+		}
+	}
 	if kind.Check == nil || e.Secret == nil {
 		return nil
 	}

@@ -164,3 +164,28 @@ func TestChangeMeets(t *testing.T) {
 		require.Equal(t, e.Grid.Start.Add(time.Minute), e.Next)
 	})
 }
+
+// TestNever: a deploy that no agent could be asked for is not kept; nor can one
+// become it.
+func TestNever(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		l := w.start()
+		defer l.stop()
+		ann := w.operator("ann")
+		e := w.entry(time.Minute, time.Minute)
+		e.Environment, e.Input = "never", json.RawMessage(`{"ordering":"random","scope":{"nodes":["web1"]}}`)
+		_, err := l.Create(t.Context(), ann, e)
+		kind(t, "validation-error", err)
+		var refused *job.Error
+		require.ErrorAs(t, err, &refused)
+		require.Equal(t, map[string]any{"key": "input.ordering"}, refused.Details)
+		list, _, err := w.store.ScheduledJobs(t.Context(), schedule.Filter{})
+		require.NoError(t, err)
+		require.Empty(t, list)
+		e = w.entry(time.Minute, time.Minute)
+		e.Input = json.RawMessage(`{"ordering":"random","scope":{"nodes":["web1"]}}`)
+		id := l.add(t, ann, e)
+		kind(t, "validation-error", l.Change(t.Context(), ann, id, func(e *schedule.Entry) error { e.Environment = "never"; return nil }))
+		require.Equal(t, "production", w.get(id).Environment)
+	})
+}

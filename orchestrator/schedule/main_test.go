@@ -164,6 +164,14 @@ func (w *world) deploy(db creator) func(context.Context, *rbac.Subject, job.Depl
 	}
 }
 
+// anything may be deployed, but in the environment "never".
+func anything(d job.Deploy) error {
+	if d.Environment == "never" {
+		return job.Invalid("ordering", "no agent can be asked that: %s", *d.Ordering)
+	}
+	return nil
+}
+
 type creator interface {
 	CreateJob(ctx context.Context, d *job.Draft) (*job.Job, error)
 }
@@ -192,7 +200,7 @@ func (w *world) begin(db database) *life {
 	log := slog.New(slog.NewTextHandler(&w.log, nil))
 	w.mu.Unlock()
 	cfg := schedule.Config{Store: db, Owners: w.access, Now: w.now, Warmup: w.warmup, Logger: log, Registerer: prometheus.NewRegistry(),
-		Kinds: map[schedule.Type]schedule.Kind{schedule.Deploy: schedule.Deploys(w.deploy(db))}}
+		Kinds: map[schedule.Type]schedule.Kind{schedule.Deploy: schedule.Deploys(w.deploy(db), anything)}}
 	if w.change != nil {
 		w.change(&cfg)
 	}

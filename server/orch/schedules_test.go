@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dalang/orchestrator/job"
+	"dalang/orchestrator/pxp"
 	"dalang/orchestrator/rbac"
 	"dalang/orchestrator/schedule"
 	"dalang/orchestrator/secret"
@@ -123,7 +124,8 @@ func newScheduling(t *testing.T) *scheduling {
 	keeper, err := secret.New(make([]byte, 32))
 	require.NoError(t, err)
 	scheduler, err := schedule.New(schedule.Config{Store: s.store, Owners: nobodyOwns{}, Secrets: keeper, Now: clock, Kinds: map[schedule.Type]schedule.Kind{
-		schedule.Deploy: schedule.Deploys(func(context.Context, *rbac.Subject, job.Deploy) (int64, error) { return 0, nil }),
+		schedule.Deploy: schedule.Deploys(func(context.Context, *rbac.Subject, job.Deploy) (int64, error) { return 0, nil },
+			func(d job.Deploy) error { _, err := pxp.PuppetRun(d, "1"); return err }),
 		schedule.Task: schedule.Tasks(schedule.Tasking{
 			Task: func(context.Context, *rbac.Subject, job.Task) (int64, error) { return 0, nil },
 			Check: func(_ context.Context, got job.Task) ([]string, error) {
@@ -292,7 +294,10 @@ func TestScheduledValidation(t *testing.T) {
 		require.Equal(t, c.got, e.Details["got"], "%s", c.body)
 	}
 	s.refused(t, http.MethodPost, environmentJobs, at("input", `{"scope":{"nodes":[]}}`), http.StatusBadRequest, "empty-target")
-	e := s.refused(t, http.MethodPost, environmentJobs, at("schedule", `{"start_time":"2026-05-20T11:59:59Z","interval":{"units":"seconds","value":60}}`),
+	e := s.refused(t, http.MethodPost, environmentJobs, body(map[string]string{"environment": `"random"`, "input": `{"scope":{"nodes":["a"]},"ordering":"random"}`}),
+		http.StatusBadRequest, "validation-error")
+	require.Equal(t, map[string]any{"key": "input.ordering"}, e.Details, "agents could not be asked that")
+	e = s.refused(t, http.MethodPost, environmentJobs, at("schedule", `{"start_time":"2026-05-20T11:59:59Z","interval":{"units":"seconds","value":60}}`),
 		http.StatusBadRequest, "invalid-time")
 	require.Equal(t, map[string]any{"time": "2026-05-20T11:59:59Z", "now": "2026-05-20T12:00:00Z"}, e.Details)
 	require.Empty(t, strict[clientEnvironmentJobs](t, s.get(t, environmentJobs)).Items)

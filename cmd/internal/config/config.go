@@ -174,7 +174,8 @@ type Orchestrator struct {
 	// applications, in the form of Puppet 6's environment catalogs; empty: none.
 	Applications string `key:"applications"`
 	// Find applications in stored catalogs, by parameters `export` and `consume`,
-	// where neither the Puppet Server nor a file tells of them.
+	// where neither the Puppet Server nor a file tells of them. It is a guess: nodes
+	// of such catalogs run in that order, whatever the scope.
 	CatalogApplications bool `key:"catalog-applications"`
 	// Nodes that run Puppet at a time, of all jobs.
 	GlobalConcurrentCompiles int `key:"global-concurrent-compiles"`
@@ -376,7 +377,6 @@ func Default() Config {
 		Query: Query{MaxConcurrent: 64, Slow: Duration(5 * time.Second)},
 		Log:   Log{Format: "text", Level: "info"},
 		Orchestrator: Orchestrator{
-			CatalogApplications:      true,
 			GlobalConcurrentCompiles: 8, TaskConcurrency: 250, SSHWinRMConcurrency: 100,
 			DefaultDeployNodeTimeout: Duration(time.Hour), DefaultTaskNodeTimeout: Duration(40 * time.Minute), DefaultPlanTimeout: Duration(time.Hour), PCPTimeout: Duration(30 * time.Second),
 			JobPruneThreshold: Duration(30 * day), ScheduleWarmup: Duration(45 * time.Second),

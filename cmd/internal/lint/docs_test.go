@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"dalang/orchestrator/job"
 	"dalang/orchestrator/secret"
 	"dalang/server"
 	"dalang/server/orch"
@@ -148,6 +149,37 @@ func TestDocsEntities(t *testing.T) {
 	}
 	b.WriteString("\nA type with a question mark may be null.\n")
 	golden(t, "api/entities.md", b.String())
+}
+
+// TestDocsStates: the table by which jobs and runs of nodes move is the doc.
+func TestDocsStates(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("# States of jobs and nodes\n\n<!-- Made of the table of moves by `make docs`. Do not edit. -->\n\n" +
+		"The whole table: a move that is not in it does not happen. Each is one conditional update, in one transaction with the " +
+		"[event](orchestrator.md#events) that it writes. A state that is never left is an end.\n")
+	for _, of := range []struct {
+		what   job.Subject
+		title  string
+		states []job.State
+	}{{job.OfJob, "Jobs", job.JobStates()}, {job.OfNode, "Nodes", job.NodeStates()}} {
+		var ends []string
+		for _, s := range of.states {
+			if s.Terminal() {
+				ends = append(ends, "`"+string(s)+"`")
+			}
+		}
+		fmt.Fprintf(&b, "\n## %s\n\nIt begins as `%s`; ends are %s.\n\n| from | to | event | when |\n|---|---|---|---|\n", of.title, of.states[0], strings.Join(ends, ", "))
+		for _, m := range job.Moves() {
+			event := ""
+			if m.Event != "" {
+				event = "`" + m.Event + "`"
+			}
+			if m.Of == of.what {
+				fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s |\n", m.From, m.To, event, m.When)
+			}
+		}
+	}
+	golden(t, "api/states.md", b.String())
 }
 
 func tick(yes bool) string {

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dalang/cmd/internal/dalangtest"
+	"dalang/orchestrator/rbac"
 )
 
 // neighbour is a service that lets in whoever shows a certificate of the CA.
@@ -54,6 +55,10 @@ func TestOtherClassifier(t *testing.T) {
 			_, _ = io.WriteString(w, `{"rule":null,"rule_with_inherited":["~","name","^web"],"translated":{}}`)
 		case r.URL.Path == "/classifier-api/v1/groups/"+group:
 			_, _ = fmt.Fprintf(w, `{"id":%q,"name":"Linux","parent":%q,"classes":{}}`, group, above)
+		case r.URL.Path == "/classifier-api/v1/groups":
+			_, _ = fmt.Fprintf(w, `[{"id":%[1]q,"name":"All Nodes","parent":%[1]q,"environment":"production","rule":["~","name",".*"]},
+				{"id":%[2]q,"name":"Linux","parent":%[1]q,"environment":"canary","environment_trumps":true,"rule":["=",["fact","kernel"],"Linux"]},
+				{"id":%[3]q,"name":"db","parent":%[2]q,"environment":"stable","rule":["~","name","^db"]}]`, rbac.RootGroup, group, above)
 		default:
 			w.WriteHeader(http.StatusNotFound)
 			_, _ = io.WriteString(w, `{"kind":"not-found","msg":"The resource could not be found.","details":{}}`)
@@ -63,6 +68,7 @@ func TestOtherClassifier(t *testing.T) {
 	for _, name := range []string{"web1.example.com", "web2.example.com", "db1.example.com"} {
 		w.facts(t, name, "production")
 	}
+	w.facts(t, "own.example.com", "canary")
 	nodes := func(job string) (names []string) {
 		var list struct{ Items []jobNode }
 		w.read(t, "/jobs/"+job+"/nodes", &list)
@@ -88,8 +94,13 @@ func TestOtherClassifier(t *testing.T) {
 		e := w.refused(t, 400, "empty-target", "POST", deploy, scope(id))
 		require.Equal(t, map[string]any{"node_group": id}, e.Details)
 	}
+	accepted, text, _ = w.ask(t, "POST", deploy, `{"environment":"canary"}`)
+	require.Equal(t, http.StatusAccepted, accepted, "%s", text)
+	require.Equal(t, []string{"own.example.com", "web1.example.com", "web2.example.com"}, nodes("3"), "those that run in it, and those that are assigned to it")
 	down.Store(true)
-	e := w.refused(t, 503, "node-group-error", "POST", deploy, scope(group))
+	e := w.refused(t, 503, "node-group-error", "POST", deploy, `{"environment":"canary"}`)
+	require.Contains(t, e.Msg, "the classifier answers /v1/groups with 503")
+	e = w.refused(t, 503, "node-group-error", "POST", deploy, scope(group))
 	require.Contains(t, e.Msg, "the classifier answers /v1/groups/"+group+"/rules with 503: restarting")
 	require.Equal(t, map[string]any{"node_group": group}, e.Details)
 

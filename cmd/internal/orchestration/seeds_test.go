@@ -21,7 +21,7 @@ func site(t *testing.T) *world {
 	for _, name := range []string{"production", "empty", "cyclic", "test_env"} {
 		require.NoError(t, os.Mkdir(filepath.Join(environments, name), 0o700))
 	}
-	w := newWorld(t, "--set", "orchestrator.environmentpath="+environments)
+	w := newWorld(t, "--set", "orchestrator.environmentpath="+environments, "--set", "orchestrator.catalog-applications=true")
 	w.facts(t, "node1.example.com", "production")
 	w.facts(t, "node2.example.com", "production")
 	w.catalog(t, "node1.example.com", "production", resource{"Wordpress_app[demo]", "Wordpress_app::Database", "demo", `{"export":"Database[demo]"}`})
