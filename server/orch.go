@@ -104,7 +104,11 @@ func unrouted(m *mux.Router, r *http.Request) error {
 	if allowed == nil {
 		return pdb.NotFound()
 	}
-	p := pdb.Textf(http.StatusMethodNotAllowed, "%s is not answered here; %s is", r.Method, strings.Join(allowed, ", "))
+	told, are := allowed[len(allowed)-1], "is"
+	if before := allowed[:len(allowed)-1]; len(before) > 0 {
+		told, are = strings.Join(before, ", ")+" and "+told, "are"
+	}
+	p := pdb.Textf(http.StatusMethodNotAllowed, "%s is not answered here; %s %s", r.Method, told, are)
 	p.Header = map[string]string{"Allow": strings.Join(allowed, ", ")}
 	return p
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"dalang/cmd/internal/client"
+	"dalang/orchestrator/ssh"
 )
 
 // connectionCreate is `dalang connection create`.
@@ -172,6 +173,11 @@ func (r *connectionCreate) secrets(cmd *cobra.Command) (map[string]string, error
 		}
 		if strings.TrimSpace(text) == "" {
 			return nil, &usageError{fmt.Errorf("--%s: there is nothing in it", s.flag)}
+		}
+		if s.flag == "key-file" {
+			if err := ssh.CheckKey(text); err != nil {
+				return nil, &usageError{fmt.Errorf("--key-file must be a private key in PEM or in OpenSSH's form, without a passphrase, and is %w", err)}
+			}
 		}
 		secrets[s.key] = text
 	}

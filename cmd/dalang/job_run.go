@@ -188,11 +188,12 @@ func (r *jobRun) body(cmd *cobra.Command) (map[string]any, error) {
 			body["concurrency"] = n
 		}
 	}
-	if r.timeout != 0 {
-		if r.timeout < time.Second {
-			return nil, &usageError{fmt.Errorf("--timeout must be at least 1s, not %s", r.timeout)}
-		}
-		body["timeout"] = int64(r.timeout.Seconds())
+	timeout, err := wholeSeconds(r.timeout)
+	if err != nil {
+		return nil, err
+	}
+	if timeout > 0 {
+		body["timeout"] = timeout
 	}
 	if r.userdata != "" {
 		var data map[string]any

@@ -329,6 +329,7 @@ func TestJobMistakes(t *testing.T) {
 		"run -e a x":                "x",
 		"run --application Shop":    "--application needs --environment: name the environment too",
 		"run -e a --timeout 10ms":   "at least 1s",
+		"run -e a --timeout 1500ms": "--timeout must be in whole seconds, not 1.5s",
 		"run -e a --userdata []":    "JSON object",
 		"run -e a -o xml":           "must be text or json",
 		"show":                      "wants the number of a job",

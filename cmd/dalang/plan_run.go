@@ -169,11 +169,12 @@ func (r *planRun) body(cmd *cobra.Command, name string) (body, params map[string
 		}
 		body["userdata"] = data
 	}
-	if r.timeout != 0 {
-		if r.timeout < time.Second {
-			return nil, nil, &usageError{fmt.Errorf("--timeout must be at least 1s, not %s", r.timeout)}
-		}
-		body["timeout"] = int64(r.timeout.Seconds())
+	timeout, err := wholeSeconds(r.timeout)
+	if err != nil {
+		return nil, nil, err
+	}
+	if timeout > 0 {
+		body["timeout"] = timeout
 	}
 	for key, value := range map[string]string{"environment": r.environment, "description": r.description} {
 		if value != "" {

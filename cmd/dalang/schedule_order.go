@@ -154,11 +154,12 @@ func (o *scheduleOrder) input(ctx context.Context, cmd *cobra.Command, a *jobAPI
 	if o.concurrency != "" {
 		input["concurrency"] = o.concurrency
 	}
-	if o.timeout != 0 {
-		if o.timeout < time.Second {
-			return nil, &usageError{fmt.Errorf("--timeout must be at least 1s, not %s", o.timeout)}
-		}
-		input["timeout"] = int64(o.timeout.Seconds())
+	timeout, err := wholeSeconds(o.timeout)
+	if err != nil {
+		return nil, err
+	}
+	if timeout > 0 {
+		input["timeout"] = timeout
 	}
 	for _, d := range deployFlags() {
 		if !cmd.Flags().Changed(d.name) {

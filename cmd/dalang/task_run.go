@@ -144,11 +144,12 @@ func (r *taskRun) body(cmd *cobra.Command, name string) (map[string]any, error) 
 		}
 		body["userdata"] = data
 	}
-	if r.timeout != 0 {
-		if r.timeout < time.Second {
-			return nil, &usageError{fmt.Errorf("--timeout must be at least 1s, not %s", r.timeout)}
-		}
-		body["timeout"] = int64(r.timeout.Seconds())
+	timeout, err := wholeSeconds(r.timeout)
+	if err != nil {
+		return nil, err
+	}
+	if timeout > 0 {
+		body["timeout"] = timeout
 	}
 	for key, value := range map[string]string{"environment": r.environment, "description": r.description} {
 		if value != "" {

@@ -356,6 +356,12 @@ return: [$a, $b, $c, $e]
 	_, err = p.Check(object(t, `{"b":"x","c":null,"f":1}`))
 	require.EqualError(t, err, "the parameter 'a' is missing; the parameter 'b': expected Optional[Integer], got String; "+
 		"the parameter 'd' is missing: Sensitive[String]; the parameter 'g' is missing; there is no parameter 'f'")
+	chooses, err := Parse("m::chooses", []byte("parameters: {a: {type: 'Enum[x]'}}\nsteps: []\n"))
+	require.NoError(t, err)
+	_, err = chooses.Check(map[string]any{"a": "hush"})
+	require.EqualError(t, err, "the parameter 'a': expected Enum[x], got 'hush'")
+	_, err = chooses.Check(map[string]any{"a": Sensitive{"hush"}})
+	require.EqualError(t, err, "the parameter 'a': expected Enum[x], got String that is none of these")
 	v, err := p.Run(t.Context(), &world{t: t}, object(t, `{"a":"x","c":null,"d":"s","g":1}`))
 	require.NoError(t, err)
 	require.Equal(t, []any{"x", nil, json.Number("3"), nil}, v)

@@ -176,7 +176,7 @@ func about(name string, err error) error {
 func (s *Service) prepare(found *content.Plan, r *Request) (run runnable, sensitive []string, err error) {
 	if found.Ext != ".yaml" {
 		if len(s.cfg.Runner) == 0 {
-			return nil, nil, job.Invalid("plan_name", "The plan %s is written in the Puppet language: to run such plans, plans-external-runner has to name a program that does", r.Plan)
+			return nil, nil, job.Invalid("plan_name", "The plan %s is written in the Puppet language: to run such plans, orchestrator.plans-external-runner has to name a program that does", r.Plan)
 		}
 		return s.external(r), secretParams(found, r.Params), nil
 	}

@@ -221,7 +221,7 @@ func TestRefused(t *testing.T) {
 		{somebody{"*"}, planjob.Request{Plan: "m::nosuch", Environment: "production"}, "unknown-plan", ""},
 		{somebody{"*"}, planjob.Request{Plan: "m::bad", Environment: "production"}, "validation-error", "plan m::bad, line 2, column 3: steps[0]: the step does nothing"},
 		{somebody{"*"}, planjob.Request{Plan: "m::down", Environment: "production"}, "validation-error", "plan m::down, line 2, column 3: steps[0]: steps that download files"},
-		{somebody{"*"}, planjob.Request{Plan: "m::classic", Environment: "production"}, "validation-error", "plans-external-runner"},
+		{somebody{"*"}, planjob.Request{Plan: "m::classic", Environment: "production"}, "validation-error", "such plans, orchestrator.plans-external-runner has to"},
 		{somebody{"*"}, planjob.Request{Plan: "m::canary", Environment: "production", Params: map[string]any{"node": "a"}}, "validation-error",
 			"the parameter 'nodes' is missing: TargetSpec; there is no parameter 'node'"},
 		{somebody{"*"}, planjob.Request{Plan: "m::canary", Environment: "production", Find: map[string]job.Scope{"nodes": {Query: json.RawMessage(`"x"`)}}}, "empty-target", "params.nodes: "},

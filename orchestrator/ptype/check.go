@@ -12,12 +12,13 @@ import (
 	"github.com/dlclark/regexp2"
 )
 
-// Mismatch says where a value is not of its type. Of the value it shows keys of
-// hashes, in Path and Got; that of CheckSecret shows nothing of it.
+// Mismatch says where a value is not of its type. It shows numbers, strings and
+// keys of hashes, in Path and Got; that of CheckSecret shows nothing of the value.
 type Mismatch struct {
 	Path     string // within the value: "", "[3]", "['key'][0]"
 	Expected string // the type, or what of it was missed
-	Got      string // the value's own type
+	Got      string // the value's own type; if that is right, the value or its size
+	miss     string // what a value misses whose own type is right; "" else
 }
 
 func (m *Mismatch) Error() string {
@@ -36,7 +37,53 @@ func (t *Type) Check(v any) error {
 	return nil
 }
 
-func mismatch(t *Type, v any, path string) *Mismatch { return &Mismatch{path, t.text, kind(v)} }
+func mismatch(t *Type, v any, path string) *Mismatch {
+	got, miss := t.missed(v)
+	return &Mismatch{path, t.text, got, miss}
+}
+
+// missed is Mismatch's Got and miss of a value that is not of the type.
+func (t *Type) missed(v any) (got, miss string) {
+	own := kind(v)
+	of := func(kinds ...string) bool { return slices.Contains(kinds, t.name) }
+	switch v := v.(type) {
+	case bool:
+		if of("Boolean") {
+			return fmt.Sprint(v), "the other Boolean"
+		}
+	case json.Number:
+		if of("Numeric", own) {
+			return shortened(string(v)), own + " out of range"
+		}
+	case string:
+		switch {
+		case of("Enum"):
+			return "'" + shortened(v) + "'", "String that is none of these"
+		case of("Pattern"):
+			return "'" + shortened(v) + "'", "String that does not match"
+		case of("String"):
+			return fmt.Sprintf("String of length %d", utf8.RuneCountInString(v)), "String of another length"
+		}
+	case []any:
+		if of("Array", "Tuple", "Collection") {
+			return fmt.Sprintf("Array of size %d", len(v)), "Array of another size"
+		}
+	case map[string]any:
+		if of("Hash", "Collection") {
+			return fmt.Sprintf("Hash of size %d", len(v)), "Hash of another size"
+		}
+	}
+	return own, ""
+}
+
+// shortened is the beginning of a long value.
+func shortened(s string) string {
+	const most = 60
+	if utf8.RuneCountInString(s) > most {
+		return string([]rune(s)[:most]) + "…"
+	}
+	return s
+}
 
 // kind is the name of a value's type.
 func kind(v any) string {
@@ -117,7 +164,7 @@ func (t *Type) wrapped(v any, path string) *Mismatch {
 	if len(t.of) == 0 {
 		return nil
 	}
-	var deepest *Mismatch
+	var deepest, nearest *Mismatch // nearest: of the right kind
 	for _, o := range t.of {
 		m := o.check(v, path)
 		if m == nil {
@@ -126,9 +173,15 @@ func (t *Type) wrapped(v any, path string) *Mismatch {
 		if deepest == nil || len(m.Path) > len(deepest.Path) {
 			deepest = m
 		}
+		if nearest == nil && len(m.Path) == len(path) && m.miss != "" {
+			nearest = m
+		}
 	}
-	if len(deepest.Path) > len(path) {
+	switch {
+	case len(deepest.Path) > len(path):
 		return deepest // some alternative had the right shape
+	case nearest != nil:
+		return &Mismatch{path, t.text, nearest.Got, nearest.miss}
 	}
 	return mismatch(t, v, path)
 }
@@ -204,7 +257,7 @@ func (t *Type) record(hash map[string]any, path string) *Mismatch {
 			if f.optional {
 				continue
 			}
-			return &Mismatch{path, fmt.Sprintf("%s with the key '%s'", t.text, f.name), "Hash without it"}
+			return &Mismatch{path, fmt.Sprintf("%s with the key '%s'", t.text, f.name), "Hash without it", "another Hash"}
 		}
 		if v == nil && f.optional {
 			continue
@@ -215,7 +268,7 @@ func (t *Type) record(hash map[string]any, path string) *Mismatch {
 	}
 	for _, k := range sortedKeys(hash) {
 		if !known[k] {
-			return &Mismatch{path, t.text, fmt.Sprintf("Hash with the key '%s'", k)}
+			return &Mismatch{path, t.text, fmt.Sprintf("Hash with the key '%s'", shortened(k)), "another Hash"}
 		}
 	}
 	return nil

@@ -17,6 +17,6 @@
 //	key   = string | word | Optional[string] | NotUndef[string]
 //
 // A type is sensitive when Sensitive is anywhere in it. What a check says has
-// keys of the value's hashes; CheckSecret is for values that are secrets, and
+// the value, or what is wrong with it, and keys of its hashes; CheckSecret is for values that are secrets, and
 // says nothing of them.
 package ptype

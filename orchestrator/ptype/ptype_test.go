@@ -38,7 +38,7 @@ func TestCheck(t *testing.T) {
 		{"String", `"" "a"`, `1 null`, ""},
 		{"String[1]", `"a"`, `""`, ""},
 		{"String[1,3]", `"äöü"`, `"abcd"`, ""},
-		{"Enum['a', 'b']", `"a" "b"`, `"c" "A"`, "expected Enum['a', 'b'], got String"},
+		{"Enum['a', 'b']", `"a" "b"`, `"c" "A"`, "expected Enum['a', 'b'], got 'A'"},
 		{"Enum[present, absent]", `"present"`, `"other"`, ""},
 		{"Enum['a', true]", `"A"`, `"b"`, ""},
 		{`Pattern[/\A[a-z]+\z/, /^x\/y$/]`, `"abc" "x/y"`, `"ABC" 1`, ""},
@@ -54,12 +54,12 @@ func TestCheck(t *testing.T) {
 		{"Variant[Integer, Array[String]]", `1 ["a"]`, `"a" [1]`, "expected String at [0], got Integer"},
 		{"Array", `[] [1,"a"]`, `{} 1`, ""},
 		{"Array[Integer]", `[] [1,2]`, `[1,"a"]`, "expected Integer at [1], got String"},
-		{"Array[String, 1]", `["a"]`, `[]`, "expected Array[String, 1], got Array"},
+		{"Array[String, 1]", `["a"]`, `[]`, "expected Array[String, 1], got Array of size 0"},
 		{"Array[String, 1, 2]", `["a","b"]`, `["a","b","c"]`, ""},
 		{"Array[1, 2]", `[true]`, `[]`, ""},
 		{"Hash", `{} {"a":1}`, `[]`, ""},
 		{"Hash[String, Integer]", `{"a":1}`, `{"a":"b"}`, "expected Integer at ['a'], got String"},
-		{"Hash[Enum['a'], Any]", `{"a":1}`, `{"b":1}`, "expected Enum['a'] at  (key 'b'), got String"},
+		{"Hash[Enum['a'], Any]", `{"a":1}`, `{"b":1}`, "expected Enum['a'] at  (key 'b'), got 'b'"},
 		{"Hash[String, Any, 1, 2]", `{"a":1}`, `{}`, ""},
 		{"Struct[{a => Integer, Optional[b] => String, 'c' => Optional[Integer]}]", `{"a":1} {"a":1,"b":"x","c":null}`,
 			`{} {"a":1,"d":1} {"a":"x"}`, "expected Integer at ['a'], got String"},
@@ -92,6 +92,30 @@ func TestCheck(t *testing.T) {
 				require.EqualError(t, last, c.mismatch)
 			}
 		})
+	}
+}
+
+// TestMismatch: what is told of a value, and of one that is a secret.
+func TestMismatch(t *testing.T) {
+	for _, c := range []struct{ typ, value, shown, secret string }{
+		{"Integer[1, 5]", `9`, "expected Integer[1, 5], got 9", "expected Integer[1, 5], got Integer out of range"},
+		{"Float[1, 5]", `0.5`, "expected Float[1, 5], got 0.5", "expected Float[1, 5], got Float out of range"},
+		{"Optional[Integer[1]]", `0`, "expected Optional[Integer[1]], got 0", "expected Optional[Integer[1]], got Integer out of range"},
+		{"Variant[String[9], Integer[1]]", `0`, "expected Variant[String[9], Integer[1]], got 0", "expected Variant[String[9], Integer[1]], got Integer out of range"},
+		{"Boolean[true]", `false`, "expected Boolean[true], got false", "expected Boolean[true], got the other Boolean"},
+		{"Enum[a, b]", `"c"`, "expected Enum[a, b], got 'c'", "expected Enum[a, b], got String that is none of these"},
+		{"Pattern[/^a/]", `"c"`, "expected Pattern[/^a/], got 'c'", "expected Pattern[/^a/], got String that does not match"},
+		{"String[3]", `"c"`, "expected String[3], got String of length 1", "expected String[3], got String of another length"},
+		{"Hash[String, Any, 2]", `{"c":1}`, "expected Hash[String, Any, 2], got Hash of size 1", "expected Hash[String, Any, 2], got Hash of another size"},
+		{"Array[Enum[a]]", `["c"]`, "expected Enum[a] at [0], got 'c'", "expected Array[Enum[a]], got another Array"},
+		{"Struct[{a => Any}]", `{"a":1,"c":1}`, "expected Struct[{a => Any}], got Hash with the key 'c'", "expected Struct[{a => Any}], got another Hash"},
+		{"Integer", `"c"`, "expected Integer, got String", "expected Integer, got String"},
+		{"Enum[a]", `"` + strings.Repeat("é", 99) + `"`, "expected Enum[a], got '" + strings.Repeat("é", 60) + "…'", "expected Enum[a], got String that is none of these"},
+	} {
+		parsed, err := Parse(c.typ)
+		require.NoError(t, err)
+		require.EqualError(t, parsed.Check(value(t, c.value)), c.shown)
+		require.EqualError(t, parsed.CheckSecret(value(t, c.value)), c.secret)
 	}
 }
 
@@ -208,7 +232,7 @@ func TestCheckSecret(t *testing.T) {
 		{"Hash[Integer,Integer]", `{"kk":1}`, "expected Hash[Integer,Integer], got another Hash"},
 		{"Struct[{a=>String}]", `{"a":"x","kk":1}`, "expected Struct[{a=>String}], got another Hash"},
 		{"Optional[Array[Hash[String,Integer]]]", `[{"kk":"x"}]`, "expected Optional[Array[Hash[String,Integer]]], got another Array"},
-		{"Integer[1]", `0`, "expected Integer[1], got Integer"},
+		{"Integer[1]", `0`, "expected Integer[1], got Integer out of range"},
 	} {
 		parsed, err := Parse(c.text)
 		require.NoError(t, err)

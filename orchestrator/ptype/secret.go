@@ -86,8 +86,11 @@ func (t *Type) CheckSecret(v any) error {
 		return nil
 	}
 	got := kind(v)
-	if m.Path != "" || m.Got != got {
+	switch {
+	case m.Path != "":
 		got = "another " + got
+	case m.miss != "":
+		got = m.miss
 	}
 	return &Mismatch{Expected: t.text, Got: got}
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"dalang/orchestrator/agentless"
 )
 
@@ -64,6 +66,19 @@ func (t Target) Check() error {
 		return fmt.Errorf("ssh: the target %s needs a password or a private key", t.Host)
 	case strings.HasPrefix(t.RunAs, "-") || strings.ContainsAny(t.RunAs, "\x00\n"):
 		return fmt.Errorf("ssh: the target %s: run-as is not a user's name", t.Host)
+	}
+	return nil
+}
+
+// CheckKey tells whether a text is a private key that targets can have. Its
+// error says what the text is instead, and shows nothing of it.
+func CheckKey(text string) error {
+	_, err := ssh.ParsePrivateKey([]byte(text))
+	if _, locked := errors.AsType[*ssh.PassphraseMissingError](err); locked {
+		return errors.New("one with a passphrase")
+	}
+	if err != nil {
+		return errors.New("something else")
 	}
 	return nil
 }

@@ -18,8 +18,7 @@ type Arguments struct {
 }
 
 // Problems is everything that is wrong with parameters, one line each. They
-// show names of parameters and keys of hashes, but none of those in parameters
-// that are secrets, and no values.
+// show names of parameters, and of values that are no secrets what is wrong.
 type Problems []string
 
 func (p Problems) Error() string { return strings.Join(p, "; ") }

@@ -113,10 +113,13 @@ func TestArguments(t *testing.T) {
 	require.Equal(t, map[string]any{"action": "start"}, a.Public(map[string]any{"action": "start", "password": "hush"}))
 
 	_, err = m.Arguments(json.RawMessage(`{"action":"fly","retries":11,"password":["hush"],"nmae":"ssh"}`))
-	require.EqualError(t, err, "the parameter 'action': expected Enum[start, stop, restart], got String; "+
+	require.EqualError(t, err, "the parameter 'action': expected Enum[start, stop, restart], got 'fly'; "+
 		"the parameter 'name' is missing: String[1]; the parameter 'password': expected Optional[String], got Array; "+
-		"the parameter 'retries': expected Integer[0, 10], got Integer; there is no parameter 'nmae'")
+		"the parameter 'retries': expected Integer[0, 10], got 11; there is no parameter 'nmae'")
 	require.NotContains(t, err.Error(), "hush")
+
+	_, err = m.Arguments(json.RawMessage(`{"action":"hush","name":"ssh"}`), "action")
+	require.EqualError(t, err, "the parameter 'action': expected Enum[start, stop, restart], got String that is none of these")
 
 	// Of secrets not even the keys of hashes are told, whoever says that they are secrets.
 	m, err = Parse([]byte(`{"parameters":{"h":{"type":"Hash[String,Integer]","sensitive":true},"n":{"type":"Array[Hash[String,Sensitive[Integer]]]"},

@@ -23,6 +23,7 @@ type object struct {
 	path    string // of the object in the body: "" or "scope."
 	members map[string]json.RawMessage
 	known   []string // keys that were asked for
+	secret  []string // keys that came from sensitive_<path>: named so, and their values not shown
 	lenient func(unknown []string)
 	err     error
 }
@@ -145,7 +146,28 @@ func (o *object) fail(err error) {
 }
 
 // wrong keeps the mistake that a member is not what was expected.
-func (o *object) wrong(key, expected, got string) { o.fail(invalid(o.path+key, expected, got)) }
+func (o *object) wrong(key, expected, got string) { o.fail(invalid(o.name(key), expected, got)) }
+
+// wrongValue is wrong where got is the value, or says something of it.
+func (o *object) wrongValue(key, expected, got string) {
+	if o.isSecret(key) {
+		got = what(o.members[key])
+	}
+	o.wrong(key, expected, got)
+}
+
+func (o *object) isSecret(key string) bool { return slices.Contains(o.secret, key) }
+
+// name is the path of a member, or of something in it: of a secret one no more
+// than its own.
+func (o *object) name(key string) string {
+	for _, own := range []string{key, key[:strings.IndexAny(key+".", ".[")]} {
+		if o.isSecret(own) {
+			return "sensitive_" + o.path + own
+		}
+	}
+	return o.path + key
+}
 
 // take is the text of a member, nil if it is absent.
 func (o *object) take(key string) json.RawMessage {
@@ -193,18 +215,21 @@ func (o *object) flag(key string) *bool {
 
 // integer is a member that is an integer of at least low, nil if it is absent.
 // A number whose fraction is zero is one.
-func (o *object) integer(key string, low int64) *int64 {
+func (o *object) integer(key string, low int64) *int64 { return o.between(key, low, math.MaxInt32) }
+
+// between is integer with another largest value.
+func (o *object) between(key string, low, high int64) *int64 {
 	raw := o.take(key)
 	if raw == nil {
 		return nil
 	}
-	expected := fmt.Sprintf("an integer from %d to %d", low, math.MaxInt32)
+	expected := fmt.Sprintf("an integer from %d to %d", low, high)
 	var f float64
 	switch err := json.Unmarshal(raw, &f); {
 	case err != nil && what(raw) != "a number":
 		o.wrong(key, expected, what(raw))
-	case err != nil || f != math.Trunc(f) || f < float64(low) || f > math.MaxInt32:
-		o.wrong(key, expected, shortened(string(raw)))
+	case err != nil || f != math.Trunc(f) || f < float64(low) || f > float64(high):
+		o.wrongValue(key, expected, shortened(string(raw)))
 	default:
 		n := int64(f)
 		return &n
@@ -281,7 +306,7 @@ func (o *object) done() error {
 	var unknown []string
 	for _, key := range slices.Sorted(maps.Keys(o.members)) {
 		if !slices.Contains(o.known, key) {
-			unknown = append(unknown, shortened(o.path+key))
+			unknown = append(unknown, shortened(o.name(key)))
 		}
 	}
 	switch {

@@ -98,10 +98,7 @@ func (c *Connections) parse(o *object) ([]job.StoredConnection, bool, error) {
 	if duplicates == nil {
 		o.wrong("duplicates", "error or replace", "missing")
 	}
-	whole := connectionOf(o, kind)
-	if whole.Hostname != "" && len(certnames) > 1 {
-		o.wrong("parameters.hostname", "left out where there are several certnames", quoted(whole.Hostname))
-	}
+	whole := connectionOf(o, kind, len(certnames) > 1)
 	if err := o.done(); err != nil {
 		return nil, false, err
 	}
@@ -126,20 +123,28 @@ func (c *Connections) parse(o *object) ([]job.StoredConnection, bool, error) {
 }
 
 // connectionOf reads parameters and sensitive_parameters, in which of them
-// something is does not matter. A user may be called username.
-func connectionOf(o *object, transport string) job.Connection {
+// something is does not matter, but to what is told of mistakes. A user may be
+// called username.
+func connectionOf(o *object, transport string, several bool) job.Connection {
 	both := &object{path: "parameters.", members: map[string]json.RawMessage{}, lenient: o.lenient}
 	for _, key := range []string{"parameters", "sensitive_parameters"} {
 		if !o.has(key) {
 			o.wrong(key, "an object", "missing")
 		}
-		maps.Copy(both.members, o.values(key))
-	}
-	if name, other := both.members["username"]; other {
-		both.members["user"] = name
-		delete(both.members, "username")
+		given := o.values(key)
+		if name, other := given["username"]; other {
+			given["user"] = name
+			delete(given, "username")
+		}
+		maps.Copy(both.members, given)
+		if key == "sensitive_parameters" {
+			both.secret = slices.Collect(maps.Keys(given))
+		}
 	}
 	c := both.connection(transport)
+	if c.Hostname != "" && several {
+		both.wrongValue("hostname", "left out where there are several certnames", quoted(c.Hostname))
+	}
 	both.checkLogin(transport, &c)
 	o.fail(both.done())
 	return c

@@ -2,6 +2,11 @@ package orch_test
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -9,9 +14,11 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ssh"
 
 	"dalang/orchestrator/job"
 	"dalang/orchestrator/secret"
+	"dalang/orchestrator/ssh/sshtest"
 	"dalang/server"
 	"dalang/server/orch"
 	"dalang/server/pdb"
@@ -73,6 +80,36 @@ func newConnections(t *testing.T) (*api, *shelf) {
 	return &api{handler: s.Handler(), token: "all"}, kept
 }
 
+// privateKey is one, as JSON.
+func privateKey(t *testing.T) string {
+	t.Helper()
+	_, key := sshtest.NewSigner(t)
+	text, err := json.Marshal(key)
+	require.NoError(t, err)
+	return string(text)
+}
+
+// lockedKey is a private key with a passphrase, as JSON.
+func lockedKey(t *testing.T) string {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	block, err := ssh.MarshalPrivateKeyWithPassphrase(private, "", []byte("hunter2"))
+	require.NoError(t, err)
+	text, err := json.Marshal(string(pem.EncodeToMemory(block)))
+	require.NoError(t, err)
+	return string(text)
+}
+
+// login is a connection of the user u with more secrets.
+func login(secrets string) string {
+	user := `"user":"u",`
+	if strings.Contains(secrets, "username") {
+		user = ""
+	}
+	return `{"certnames":["a"],"type":"ssh","parameters":{"run-as":"root"},"sensitive_parameters":{` + user + secrets + `},"duplicates":"error"}`
+}
+
 func TestConnections(t *testing.T) {
 	const create, remove, query = "/inventory/v1/command/create-connection", "/inventory/v1/command/delete-connection", "/inventory/v1/query/connections"
 	a, kept := newConnections(t)
@@ -97,7 +134,7 @@ func TestConnections(t *testing.T) {
 	_, text, _ = a.ask(t, http.MethodPost, query, `{"certnames":[]}`)
 	require.JSONEq(t, `{"items":[]}`, string(text))
 
-	again := `{"certnames":["c","b"],"type":"ssh","parameters":{},"sensitive_parameters":{"user":"w","private-key-content":"k"},"duplicates":`
+	again := `{"certnames":["c","b"],"type":"ssh","parameters":{},"sensitive_parameters":{"user":"w","private-key-content":` + privateKey(t) + `},"duplicates":`
 	status, text, _ = a.ask(t, http.MethodPost, create, again+`"error"}`)
 	require.Equal(t, http.StatusConflict, status)
 	require.Equal(t, "puppetlabs.inventory/duplicate-certnames", strict[clientError](t, text).Kind)
@@ -121,12 +158,23 @@ func TestConnections(t *testing.T) {
 		{create, `{"certnames":["a"],"type":"ssh","parameters":{},"sensitive_parameters":{"password":"hunter2"},"duplicates":"error"}`, "parameters.user"},
 		{create, `{"certnames":["a"],"type":"ssh","parameters":{"prot":1},"sensitive_parameters":{"user":"u","password":"hunter2"},"duplicates":"error"}`, "parameters.prot"},
 		{create, `{"certnames":["a","b"],"type":"ssh","parameters":{"hostname":"x"},"sensitive_parameters":{"user":"u","password":"hunter2"},"duplicates":"error"}`, "parameters.hostname"},
+		{create, login(`"password":"p","tmpdir":"hunter2"`), "sensitive_parameters.tmpdir"},
+		{create, login(`"password":"p","run-as":"-hunter2"`), "sensitive_parameters.run-as"},
+		{create, login(`"password":"p","username":"-hunter2"`), "sensitive_parameters.user"},
+		{create, login(`"password":"p","port":77777,"password":"hunter2"`), "sensitive_parameters.port"},
+		{create, login(`"password":"p","run-as-command":["hunter2",7]`), "sensitive_parameters.run-as-command"},
+		{create, login(`"password":"p","interpreters":{"hunter2":7}`), "sensitive_parameters.interpreters"},
+		{create, login(`"passwrd":"hunter2"`), "sensitive_parameters.passwrd"},
+		{create, login(`"private-key-content":"hunter2"`), "sensitive_parameters.private-key-content"},
+		{create, login(`"private-key-content":` + lockedKey(t)), "sensitive_parameters.private-key-content"},
+		{create, `{"certnames":["a","b"],"type":"ssh","parameters":{},"sensitive_parameters":{"hostname":"hunter2","user":"u","password":"p"},"duplicates":"error"}`, "sensitive_parameters.hostname"},
 		{remove, `{}`, "certnames"},
 		{query, `{"extract":["password"]}`, "extract[0]"},
 	} {
 		e := a.refused(t, http.MethodPost, c.path, c.body, http.StatusBadRequest, "validation-error")
 		require.Equal(t, c.key, e.Details["key"], c.body)
-		require.NotContains(t, e.Msg, "hunter2")
+		require.NotContains(t, fmt.Sprint(e), "hunter2", c.body)
+		require.NotContains(t, fmt.Sprint(e), "77777", c.body)
 	}
 	a.token = "viewer"
 	a.refused(t, http.MethodPost, create, `{"certnames":["z"],`+good+`}`, http.StatusForbidden, "not-permitted")

@@ -307,11 +307,12 @@ func TestUnrouted(t *testing.T) {
 	a := newAPI(t, nil)
 	a.refused(t, http.MethodGet, "/orchestrator/v1/nothing", "", http.StatusNotFound, "not-found")
 	a.refused(t, http.MethodGet, "/orchestrator/v2/jobs", "", http.StatusNotFound, "not-found")
-	for path, allow := range map[string]string{"/orchestrator/v1/jobs/": "GET, HEAD", deployPath: "POST", "/orchestrator/v1/inventory": "GET, HEAD, POST"} {
+	for path, allow := range map[string][]string{"/orchestrator/v1/jobs/": {"GET, HEAD", "GET and HEAD are"}, deployPath: {"POST", "POST is"},
+		"/orchestrator/v1/inventory": {"GET, HEAD, POST", "GET, HEAD and POST are"}} {
 		status, text, header := a.ask(t, http.MethodPut, path, "")
 		require.Equal(t, http.StatusMethodNotAllowed, status, "%s", text)
-		require.Equal(t, allow, header.Get("Allow"))
-		strict[clientError](t, text)
+		require.Equal(t, allow[0], header.Get("Allow"))
+		require.Equal(t, "PUT is not answered here; "+allow[1], strict[clientError](t, text).Msg)
 	}
 	a.token = "nobody"
 	a.refused(t, http.MethodGet, "/orchestrator/v1/jobs", "", http.StatusForbidden, "not-permitted")

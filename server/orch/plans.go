@@ -143,8 +143,13 @@ func (o *object) typedMember(key string, r *planjob.Request) {
 	r.Params, r.Find = map[string]any{}, map[string]job.Scope{}
 	for name, text := range params {
 		p := &object{path: o.path + key + "." + shortened(name) + "."}
-		if json.Unmarshal(text, &p.members) != nil || p.members["value"] == nil {
+		if json.Unmarshal(text, &p.members) != nil || p.members == nil {
 			o.wrong(key+"."+shortened(name), "an object with a value", what(text))
+			return
+		}
+		if p.members["value"] == nil {
+			p.missing("value", "there")
+			o.fail(p.err)
 			return
 		}
 		p.typedParam(name, r)

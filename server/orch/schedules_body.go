@@ -65,6 +65,9 @@ func (o *object) grid() *schedule.Grid {
 		return nil
 	}
 	grid := &schedule.Grid{Start: s.start("start_time"), Interval: s.interval()}
+	if _, given := s.members["interval"]; !given {
+		s.missing("interval", "null, or an object with units and value")
+	}
 	o.fail(s.done())
 	return grid
 }

@@ -84,7 +84,7 @@ func TestScheduledPlan(t *testing.T) {
 		`{"name":"a-b","parameters":{}}`:                                    "input.name",
 		`{"name":"a"}`:                                                      "input.parameters",
 		`{"name":"a","parameters":{"p":1}}`:                                 "input.parameters.p",
-		`{"name":"a","parameters":{"p":{}}}`:                                "input.parameters.p",
+		`{"name":"a","parameters":{"p":{}}}`:                                "input.parameters.p.value",
 		`{"name":"a","parameters":{"p":{"value":1,"type":"fact"}}}`:         "input.parameters.p.type",
 		`{"name":"a","parameters":{"p":{"value":1,"type":"query"}}}`:        "input.parameters.p.value",
 		`{"name":"a","parameters":{"p":{"value":"x","type":"node_group"}}}`: "input.parameters.p.value",

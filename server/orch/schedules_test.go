@@ -245,7 +245,7 @@ func TestScheduledForms(t *testing.T) {
 		require.Equal(t, http.StatusOK, status, "%s", text)
 	}
 	for _, start := range []string{"2026-05-20T12:00:00Z", "2026-05-20T14:00+02:00", "2026-05-20T14:00:00.000+0200"} {
-		name := s.post(t, body(map[string]string{"schedule": `{"start_time":"` + start + `"}`}))
+		name := s.post(t, body(map[string]string{"schedule": `{"start_time":"` + start + `","interval":null}`}))
 		require.Equal(t, "2026-05-20T12:00:00Z", s.job(t, name).NextRun.Time)
 	}
 }
@@ -281,6 +281,7 @@ func TestScheduledValidation(t *testing.T) {
 		{at("schedule", `{"start_time":"2027-05-05T19:50:08"}`), "schedule.start_time", "a time with its zone", `"2027-05-05T19:50:08"`},
 		{at("schedule", `{"start_time":"2027-13-05T19:50:08Z"}`), "schedule.start_time", "a time with its zone", `"2027-13-05T19:50:08Z"`},
 		{at("schedule", `{"start_time":1}`), "schedule.start_time", "a string", "a number"},
+		{at("schedule", `{"start_time":"2027-05-05T19:50:08Z"}`), "schedule.interval", "null, or an object with units and value", "missing"},
 		{at("schedule", `{"start_time":"2027-05-05T19:50:08Z","interval":60}`), "schedule.interval", "an object", "a number"},
 		{at("schedule", `{"start_time":"2027-05-05T19:50:08Z","interval":{"value":60}}`), "schedule.interval.units", "seconds", "missing"},
 		{at("schedule", `{"start_time":"2027-05-05T19:50:08Z","interval":{"units":"hours","value":1}}`), "schedule.interval.units", "one of seconds", `"hours"`},
@@ -358,7 +359,7 @@ func TestScheduledEdit(t *testing.T) {
 			require.Equal(t, key, e.Details["key"], body)
 		}
 	}
-	s.refused(t, http.MethodPut, path, `{"schedule":{"start_time":"2026-05-20T11:00:00Z"}}`, http.StatusBadRequest, "invalid-time")
+	s.refused(t, http.MethodPut, path, `{"schedule":{"start_time":"2026-05-20T11:00:00Z","interval":null}}`, http.StatusBadRequest, "invalid-time")
 	require.Equal(t, want, s.job(t, name))
 
 	want.Enabled, want.NextRun = false, nil

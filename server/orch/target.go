@@ -3,12 +3,12 @@ package orch
 import (
 	"crypto/x509"
 	"encoding/json"
-	"fmt"
 	"math"
 	"regexp"
 	"strings"
 
 	"dalang/orchestrator/job"
+	"dalang/orchestrator/ssh"
 )
 
 // The ways to nodes without an agent.
@@ -27,19 +27,15 @@ func (o *object) transport(key string) string {
 	return *kind
 }
 
-// connection reads how to log in over ssh or winrm. No value of it is ever
-// shown.
+// connection reads how to log in over ssh or winrm. No password or key of it is
+// ever shown.
 func (o *object) connection(transport string) job.Connection {
 	secret := func(key string) string { return o.str(key, "") }
 	number := func(key string, most int64) int {
-		n := o.integer(key, 1)
-		if n == nil {
-			return 0
+		if n := o.between(key, 1, most); n != nil {
+			return int(*n)
 		}
-		if *n > most {
-			o.wrong(key, fmt.Sprintf("an integer from 1 to %d", most), fmt.Sprint(*n))
-		}
-		return int(*n)
+		return 0
 	}
 	c := job.Connection{
 		Hostname: o.str("hostname", ""), User: o.str("user", ""), Password: secret("password"), PrivateKey: secret("private-key-content"),
@@ -75,10 +71,10 @@ func (o *object) checkTmpDir(transport, path string) {
 	case path == "":
 	case transport == overWinRM:
 		if !windowsPath.MatchString(path) {
-			o.wrong("tmpdir", `an absolute path of Windows without quotes and %`, quoted(path))
+			o.wrongValue("tmpdir", `an absolute path of Windows without quotes and %`, quoted(path))
 		}
 	case !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "\x00\n"):
-		o.wrong("tmpdir", "an absolute path", quoted(path))
+		o.wrongValue("tmpdir", "an absolute path", quoted(path))
 	}
 }
 
@@ -90,15 +86,19 @@ func (o *object) checkLogin(transport string, c *job.Connection) {
 	case c.User == "":
 		o.wrong("user", "the name of a user", "missing")
 	case strings.HasPrefix(c.User, "-") || strings.ContainsAny(c.User, "\x00\n"):
-		o.wrong("user", "the name of a user", quoted(c.User))
+		o.wrongValue("user", "the name of a user", quoted(c.User))
 	case transport == overWinRM:
 		o.checkWinRM(c)
 	case strings.HasPrefix(c.RunAs, "-") || strings.ContainsAny(c.RunAs, "\x00\n"):
-		o.wrong("run-as", "the name of a user", quoted(c.RunAs))
+		o.wrongValue("run-as", "the name of a user", quoted(c.RunAs))
 	case c.Password == "" && c.PrivateKey == "":
 		o.wrong("password", "given, or private-key-content", "missing")
 	case c.Password != "" && c.PrivateKey != "":
 		o.wrong("private-key-content", "left out where password is given", "given")
+	case c.PrivateKey != "":
+		if err := ssh.CheckKey(c.PrivateKey); err != nil {
+			o.wrong("private-key-content", "a private key in PEM or in OpenSSH's form, without a passphrase", err.Error())
+		}
 	}
 }
 

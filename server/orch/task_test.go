@@ -129,7 +129,7 @@ func TestTaskDecoding(t *testing.T) {
 	nodes := func(names ...string) job.Scope { return job.Scope{Nodes: names, GivenNodes: true} }
 	plain := job.Task{Environment: "production", Task: "facts", Params: json.RawMessage("{}"), Scope: nodes("a"), Userdata: json.RawMessage("{}")}
 	with := func(change func(*job.Task)) job.Task { task := plain; change(&task); return task }
-	yes := true
+	yes, key := true, privateKey(t)
 	for body, want := range map[string]job.Task{
 		`{"environment": "test-env-1", "task" : "package", "params" : { "action": "install", "name" : "httpd" }, "scope" : { "nodes" : ["node1.example.com"] }}`: {
 			Environment: "test-env-1", Task: "package", Params: json.RawMessage(`{"action":"install","name":"httpd"}`),
@@ -140,8 +140,8 @@ func TestTaskDecoding(t *testing.T) {
 			c.Params, c.Scope, c.Noop, c.Description = json.RawMessage(`{"n":1.0,"big":12345678901234567890}`), job.Scope{Query: json.RawMessage(`"nodes{}"`)}, true, "d"
 			c.Timeout, c.Userdata = ptr(int64(60)), json.RawMessage(`{"a":1}`)
 		}),
-		`{"task":"facts","params":{},"scope":{"nodes":["a"]},"targets":[{"hostnames":["a"],"private-key-content":"<SSH_KEY>","port":4444,"user":"u","transport":"ssh"}]}`: with(func(c *job.Task) {
-			c.Targets = []job.Target{{Hostnames: []string{"a"}, Transport: "ssh", Connection: job.Connection{User: "u", PrivateKey: "<SSH_KEY>", Port: 4444}}}
+		`{"task":"facts","params":{},"scope":{"nodes":["a"]},"targets":[{"hostnames":["a"],"private-key-content":` + key + `,"port":4444,"user":"u","transport":"ssh"}]}`: with(func(c *job.Task) {
+			c.Targets = []job.Target{{Hostnames: []string{"a"}, Transport: "ssh", Connection: job.Connection{User: "u", PrivateKey: strict[string](t, []byte(key)), Port: 4444}}}
 		}),
 		`{"task":"facts","params":{},"scope":{"nodes":["a"]},"targets":[{"hostnames":["a"],"transport":"ssh","user":"u","password":"p","run-as":"root",
 			"sudo-password":"s","run-as-command":["sudo","-k"],"connect-timeout":3,"tty":true,"tmpdir":"/var/tmp","extensions":".sh .py",
@@ -207,8 +207,12 @@ func TestTaskValidation(t *testing.T) {
 		{p + `"targets":[{"transport":"ssh","hostnames":["a"],"password":"hunter2"}]}`, "targets[0].user", "the name of a user", "missing"},
 		{target(``), "targets[0].password", "given, or private-key-content", "missing"},
 		{target(`,"password":"hunter2","private-key-content":"hunter2"`), "targets[0].private-key-content", "left out where password is given", "given"},
+		{target(`,"private-key-content":"hunter2"`), "targets[0].private-key-content", "a private key in PEM or in OpenSSH's form, without a passphrase", "something else"},
+		{target(`,"private-key-content":` + lockedKey(t)), "targets[0].private-key-content", "a private key in PEM", "one with a passphrase"},
 		{target(`,"password":["hunter2"]`), "targets[0].password", "a string", "an array"},
 		{target(`,"password":"hunter2","port":70000`), "targets[0].port", "an integer from 1 to 65535", "70000"},
+		{target(`,"password":"hunter2","port":0`), "targets[0].port", "an integer from 1 to 65535", "0"},
+		{target(`,"password":"hunter2","connect-timeout":0`), "targets[0].connect-timeout", "an integer from 1 to 3600", "0"},
 		{target(`,"password":"hunter2","tmpdir":"tmp"`), "targets[0].tmpdir", "an absolute path", `"tmp"`},
 		{target(`,"password":"hunter2","tty":"yes"`), "targets[0].tty", "a boolean", "a string"},
 		{target(`,"password":"hunter2","run-as":"-u"`), "targets[0].run-as", "the name of a user", `"-u"`},

@@ -401,7 +401,7 @@ func (v *vault) mistakes(t *testing.T) {
 	target := func(more string) string { return oneTarget("127.0.0.1", v.ssh, more) }
 	password, sudo, secret := v.quoted("password"), v.quoted("sudo"), v.quoted("param")
 	failing := `{"task":"vault::stdin","params":{"secret":` + secret + `},`
-	for _, more := range []string{`,"password":` + v.quoted("wrong"), `,"private-key-content":` + string(locked), `,"private-key-content":` + v.quoted("nokey"),
+	for _, more := range []string{`,"password":` + v.quoted("wrong"),
 		`,"run-as":"root","sudo-password":` + v.quoted("wrong") + `,"password":` + password, `,"run-as-command":["nosuch-program"],"run-as":"nobody","password":` + password} {
 		v.accepted(t, "/command/task", failing+target(more)+`}`)
 	}
@@ -422,6 +422,7 @@ func (v *vault) mistakes(t *testing.T) {
 			`{"task":"vault::nested","params":{"secret":[{` + secret + `:1}],"pair":{` + secret + `:1},"deep":{` + secret + `:1}},` + nodes,
 			`{"task":"vault::stdin","params":{"secret":[` + secret + `]},` + nodes, `{"task":"vault::stdin","params":{"secrte":` + secret + `},` + nodes,
 			`{"task":"vault::stdin","params":{"secret":` + secret + `},"scope":{"nodes":["one.example.com"]`,
+			failing + target(`,"private-key-content":`+string(locked)) + `}`, failing + target(`,"private-key-content":`+v.quoted("nokey")) + `}`,
 			`{"task":"vault::none","params":{"secret":` + secret + `},` + nodes, failing + target(`,"password":[`+password+`]`) + `}`,
 			failing + target(`,"password":`+password+`,"port":`+sudo) + `}`, failing + target(`,"password":`+password+`,"private-key-content":`+sudo) + `}`,
 			failing + target(`,"password":`+password+`,"run-as-command":{"a":`+sudo+`}`) + `}`,
@@ -433,6 +434,8 @@ func (v *vault) mistakes(t *testing.T) {
 		"/orchestrator/v1/command/schedule_task": {failing + nodes[:len(nodes)-1] + `,"environment":"production","scheduled_time":"2001-01-01T00:00:00Z"}`},
 		"/inventory/v1/command/create-connection": {
 			`{"certnames":["a"],"type":"ssh","parameters":{},"sensitive_parameters":{"user":"u","password":[` + password + `]},"duplicates":"error"}`,
+			`{"certnames":["a"],"type":"ssh","parameters":{},"sensitive_parameters":{"user":"u","password":"p","tmpdir":` + password + `},"duplicates":"error"}`,
+			`{"certnames":["a"],"type":"ssh","parameters":{},"sensitive_parameters":{"user":"u","private-key-content":` + string(locked) + `},"duplicates":"error"}`,
 			`{"certnames":["switch.example.com"],"type":"ssh","parameters":{},"sensitive_parameters":{"user":"u","password":` + password + `},"duplicates":"error"}`,
 			`{"certnames":["a"],"type":"ssh","parameters":{"port":` + sudo + `},"sensitive_parameters":{"user":"u","password":` + password + `},"duplicates":"error"}`},
 	} {
