@@ -140,6 +140,24 @@ func (s *strangers) follow(c net.Conn, state http.ConnState) {
 	}
 }
 
+// Refused counts a connection against its address that another protocol has
+// taken over and turned away (broker.Config.Refused).
+func Refused(r *http.Request) {
+	l := listenerOf(r)
+	if l == nil || l.tls == nil || l.tls.strangers == nil {
+		return
+	}
+	s := l.tls.strangers
+	address, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return
+	}
+	if from, ok := network(net.TCPAddrFromAddrPort(address)); ok {
+		now := s.now()
+		s.meet(from, now).AllowN(now, 1)
+	}
+}
+
 // network is what somebody has for himself: an IPv4 address, or 64 bits of an
 // IPv6 address.
 func network(a net.Addr) (netip.Prefix, bool) {

@@ -71,6 +71,32 @@ func TestHandshakesTakeTurns(t *testing.T) {
 	require.Zero(t, testutil.ToFloat64(b.metrics.handshakes.WithLabelValues("refused")))
 }
 
+// TestRefusedConnections: who is turned away by the broker again and again waits, too.
+func TestRefusedConnections(t *testing.T) {
+	ca := newAuthority(t)
+	ca.issue("server")
+	b := setup(t, func(c *Config, _ *pdb.CommandsConfig) {
+		c.TLS, c.HandshakeRate = ca.config("none"), 1
+		c.Handlers.More = nil
+	})
+	b.strangers.limit = 0.001
+	h := b.mounted.Load()
+	b.mounted.Store(&mounted{h.router, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		Refused(r)
+		w.WriteHeader(http.StatusTeapot)
+	})})
+	b.start(t)
+	to := "https://" + b.TLSAddr().String() + "/pcp2/agent"
+	for range 10 {
+		client := ca.client()
+		status, _ := fetch(t, client, to)
+		require.Equal(t, http.StatusTeapot, status)
+		client.CloseIdleConnections()
+	}
+	_, err := ca.client().Get(to)
+	require.Error(t, err)
+}
+
 func TestStrangersAreForgotten(t *testing.T) {
 	now := time.Unix(1e9, 0)
 	s := newStrangers(1, func() time.Time { return now }, nil, newMetrics(nil))

@@ -176,7 +176,7 @@ func (a *app) newBroker() (*broker.Broker, error) {
 		}
 	}
 	return broker.New(broker.Config{
-		Name: name, Controllers: c.PCP.Controllers, CRL: c.Jetty.SSLCRLPath, CA: c.Jetty.SSLCACert,
+		Name: name, Refused: server.Refused, Controllers: c.PCP.Controllers, CRL: c.Jetty.SSLCRLPath, CA: c.Jetty.SSLCACert,
 		MaxMessage: int64(c.PCP.MaxMessage), Sessions: c.PCP.MaxConnections, Logger: a.log, Registerer: a.registry,
 	})
 }

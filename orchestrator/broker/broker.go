@@ -231,6 +231,7 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if code != 0 {
 		b.cfg.Logger.Warn("a peer was refused", "certname", who.Certname, "type", clientType, "remote", r.RemoteAddr, "code", int(code), "reason", reason)
 		b.metrics.refused.WithLabelValues(label).Inc()
+		b.cfg.Refused(r)
 		s.hurry()
 		_ = s.conn.Close(code, reason) // it is gone either way
 		return

@@ -22,6 +22,8 @@ type Config struct {
 	Controllers []string
 	// Identify tells who connects. Default: VerifiedCertificate.
 	Identify func(*http.Request) (Identity, error)
+	// Refused is told of connections that are turned away. Nil: nobody is.
+	Refused func(*http.Request)
 	// CRL is a PEM file of revocation lists, CA one of the certificates that
 	// sign them. They are read again when they change; sessions whose
 	// certificate was revoked end. Empty: nothing is revoked.
@@ -69,6 +71,9 @@ func (c *Config) applyDefaults() error {
 	orTime(&c.Farewell, 12*time.Second)
 	if c.Identify == nil {
 		c.Identify = VerifiedCertificate
+	}
+	if c.Refused == nil {
+		c.Refused = func(*http.Request) {}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

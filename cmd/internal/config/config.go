@@ -73,7 +73,7 @@ type Dalang struct {
 	// database aside. Where more than that is in use, its goal is half as much heap
 	// again; 0: no such goal.
 	MemoryLimit Size `key:"memory-limit"`
-	// TLS handshakes that no request follows, a second, of one address (of 64 bits
+	// TLS handshakes that no request follows, or an agent's connection that is refused, a second, of one address (of 64 bits
 	// of it with IPv6); ten times as many at once. Later ones wait, or are refused.
 	// 0: any number, for an address that many share, such as a load balancer's.
 	HandshakeRate int `key:"handshake-rate"`
