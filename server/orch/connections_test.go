@@ -165,7 +165,7 @@ func TestConnections(t *testing.T) {
 		{create, login(`"password":"p","run-as-command":["hunter2",7]`), "sensitive_parameters.run-as-command"},
 		{create, login(`"password":"p","interpreters":{"hunter2":7}`), "sensitive_parameters.interpreters"},
 		{create, login(`"passwrd":"hunter2"`), "sensitive_parameters.passwrd"},
-		{create, login(`"private-key-content":"hunter2"`), "sensitive_parameters.private-key-content"},
+		{create, login(`"private-key-content":"-----BEGIN hunter2"`), "sensitive_parameters.private-key-content"},
 		{create, login(`"private-key-content":` + lockedKey(t)), "sensitive_parameters.private-key-content"},
 		{create, `{"certnames":["a","b"],"type":"ssh","parameters":{},"sensitive_parameters":{"hostname":"hunter2","user":"u","password":"p"},"duplicates":"error"}`, "sensitive_parameters.hostname"},
 		{remove, `{}`, "certnames"},

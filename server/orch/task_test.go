@@ -140,6 +140,9 @@ func TestTaskDecoding(t *testing.T) {
 			c.Params, c.Scope, c.Noop, c.Description = json.RawMessage(`{"n":1.0,"big":12345678901234567890}`), job.Scope{Query: json.RawMessage(`"nodes{}"`)}, true, "d"
 			c.Timeout, c.Userdata = ptr(int64(60)), json.RawMessage(`{"a":1}`)
 		}),
+		`{"task":"facts","params":{},"scope":{"nodes":["a"]},"targets":[{"hostnames":["a"],"private-key-content":"<SSH_KEY>","port":4444,"user":"u","transport":"ssh"}]}`: with(func(c *job.Task) {
+			c.Targets = []job.Target{{Hostnames: []string{"a"}, Transport: "ssh", Connection: job.Connection{User: "u", PrivateKey: "<SSH_KEY>", Port: 4444}}}
+		}),
 		`{"task":"facts","params":{},"scope":{"nodes":["a"]},"targets":[{"hostnames":["a"],"private-key-content":` + key + `,"port":4444,"user":"u","transport":"ssh"}]}`: with(func(c *job.Task) {
 			c.Targets = []job.Target{{Hostnames: []string{"a"}, Transport: "ssh", Connection: job.Connection{User: "u", PrivateKey: strict[string](t, []byte(key)), Port: 4444}}}
 		}),
@@ -207,7 +210,7 @@ func TestTaskValidation(t *testing.T) {
 		{p + `"targets":[{"transport":"ssh","hostnames":["a"],"password":"hunter2"}]}`, "targets[0].user", "the name of a user", "missing"},
 		{target(``), "targets[0].password", "given, or private-key-content", "missing"},
 		{target(`,"password":"hunter2","private-key-content":"hunter2"`), "targets[0].private-key-content", "left out where password is given", "given"},
-		{target(`,"private-key-content":"hunter2"`), "targets[0].private-key-content", "a private key in PEM or in OpenSSH's form, without a passphrase", "something else"},
+		{target(`,"private-key-content":"-----BEGIN hunter2"`), "targets[0].private-key-content", "a private key in PEM or in OpenSSH's form, without a passphrase", "something else"},
 		{target(`,"private-key-content":` + lockedKey(t)), "targets[0].private-key-content", "a private key in PEM", "one with a passphrase"},
 		{target(`,"password":["hunter2"]`), "targets[0].password", "a string", "an array"},
 		{target(`,"password":"hunter2","port":70000`), "targets[0].port", "an integer from 1 to 65535", "70000"},

@@ -422,7 +422,7 @@ func (v *vault) mistakes(t *testing.T) {
 			`{"task":"vault::nested","params":{"secret":[{` + secret + `:1}],"pair":{` + secret + `:1},"deep":{` + secret + `:1}},` + nodes,
 			`{"task":"vault::stdin","params":{"secret":[` + secret + `]},` + nodes, `{"task":"vault::stdin","params":{"secrte":` + secret + `},` + nodes,
 			`{"task":"vault::stdin","params":{"secret":` + secret + `},"scope":{"nodes":["one.example.com"]`,
-			failing + target(`,"private-key-content":`+string(locked)) + `}`, failing + target(`,"private-key-content":`+v.quoted("nokey")) + `}`,
+			failing + target(`,"private-key-content":`+string(locked)) + `}`, failing + target(`,"private-key-content":`+strings.Replace(v.quoted("nokey"), `"`, `"-----BEGIN `, 1)) + `}`,
 			`{"task":"vault::none","params":{"secret":` + secret + `},` + nodes, failing + target(`,"password":[`+password+`]`) + `}`,
 			failing + target(`,"password":`+password+`,"port":`+sudo) + `}`, failing + target(`,"password":`+password+`,"private-key-content":`+sudo) + `}`,
 			failing + target(`,"password":`+password+`,"run-as-command":{"a":`+sudo+`}`) + `}`,
