@@ -12,17 +12,17 @@ import (
 const memoryStep = 4 << 20
 
 // memoryGoal is the collector's goal: what was configured, or what is in use
-// and half of the live heap as room, where that is more. With a goal below what
-// is in use the collector would run all the time.
+// and the live heap once more as room, where that is more. With a goal near to
+// what is in use the collector would run all the time.
 func memoryGoal(configured int64, use memoryUse) int64 {
-	need := use.other + use.live + use.live/2
+	need := use.other + 2*use.live
 	return max(configured, (need+memoryStep-1)/memoryStep*memoryStep)
 }
 
 // memoryUse is what Go's runtime has taken, in bytes.
 type memoryUse struct {
 	live  int64 // what the last collection left of the heap
-	other int64 // stacks, and the runtime's own
+	other int64 // stacks, the runtime's own, and what is unused between objects
 }
 
 // inUse asks the runtime.
@@ -30,8 +30,8 @@ func inUse() memoryUse {
 	samples := []metrics.Sample{
 		{Name: "/gc/heap/live:bytes"},
 		{Name: "/memory/classes/total:bytes"},
-		{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/unused:bytes"},
-		{Name: "/memory/classes/heap/free:bytes"}, {Name: "/memory/classes/heap/released:bytes"},
+		{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/free:bytes"},
+		{Name: "/memory/classes/heap/released:bytes"},
 	}
 	metrics.Read(samples)
 	other := int64(samples[1].Value.Uint64())

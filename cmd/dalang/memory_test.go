@@ -12,9 +12,9 @@ import (
 func TestMemoryGoal(t *testing.T) {
 	const base = 64 << 20
 	require.EqualValues(t, base, memoryGoal(base, memoryUse{}))
-	require.EqualValues(t, base, memoryGoal(base, memoryUse{live: 30 << 20, other: 10 << 20}))
-	require.EqualValues(t, 76<<20, memoryGoal(base, memoryUse{live: 40 << 20, other: 13 << 20}))
-	require.EqualValues(t, 300<<20, memoryGoal(base, memoryUse{live: 200 << 20}))
+	require.EqualValues(t, base, memoryGoal(base, memoryUse{live: 25 << 20, other: 10 << 20}))
+	require.EqualValues(t, 96<<20, memoryGoal(base, memoryUse{live: 40 << 20, other: 13 << 20}))
+	require.EqualValues(t, 400<<20, memoryGoal(base, memoryUse{live: 200 << 20}))
 }
 
 func TestInUse(t *testing.T) {
@@ -45,5 +45,5 @@ func TestFollow(t *testing.T) {
 	}
 	cancel()
 	<-over
-	require.Equal(t, []int64{152, 156, 900, 76, 64}, set)
+	require.Equal(t, []int64{80, 200, 204, 208, 1200, 100, 64}, set)
 }
