@@ -39,7 +39,7 @@ SIGINT or SIGTERM stops the agent, and not what it runs.`,
 	}
 	f := addAgentFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, err := f.load()
+		cfg, _, err := f.load()
 		if err != nil {
 			return err
 		}
@@ -82,8 +82,9 @@ func addAgentFlags(cmd *cobra.Command) *agentFlags {
 	return f
 }
 
-// load makes the configuration, with all defaults.
-func (f *agentFlags) load() (agentconfig.Loaded, error) {
+// load makes the configuration, with all defaults, and an agent of it, which
+// has not been told where to log.
+func (f *agentFlags) load() (agentconfig.Loaded, *agent.Agent, error) {
 	path := f.path
 	if path == "" {
 		if _, err := os.Stat(defaultAgentConfig); err == nil {
@@ -92,14 +93,14 @@ func (f *agentFlags) load() (agentconfig.Loaded, error) {
 	}
 	cfg, err := agentconfig.Load(agentconfig.Options{Path: path, Set: f.set})
 	if err != nil {
-		return cfg, &usageError{err}
+		return cfg, nil, &usageError{err}
 	}
 	a, err := agent.New(cfg.Config)
 	if err != nil {
-		return cfg, &usageError{err}
+		return cfg, nil, &usageError{err}
 	}
 	cfg.Config = a.Config()
-	return cfg, nil
+	return cfg, a, nil
 }
 
 // runAgent runs the agent until a signal, and tells the service manager.

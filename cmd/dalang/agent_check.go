@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"dalang/cmd/internal/agentconfig"
-	"dalang/orchestrator/agent"
 	"dalang/orchestrator/agent/action"
 )
 
@@ -33,13 +32,9 @@ wrong in itself.`,
 	}
 	f := addAgentFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, err := f.load()
+		cfg, a, err := f.load()
 		if err != nil {
 			return err
-		}
-		a, err := agent.New(cfg.Config)
-		if err != nil {
-			return &usageError{err}
 		}
 		for _, s := range agentSettings(&cfg) {
 			if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%-14s  %s\n", s.name, s.value); err != nil {

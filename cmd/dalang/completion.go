@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -90,4 +92,16 @@ func withinQuotes(script string) (string, error) {
 		script = strings.Replace(script, change[0], change[1], 1)
 	}
 	return script, nil
+}
+
+// proposals are what find finds of a server, in little time; whatever goes
+// wrong, there is nothing to propose then.
+func proposals[A any](cmd *cobra.Command, with func(context.Context, func(context.Context, A) error) error, find func(context.Context, A) ([]string, error)) (words []string) {
+	ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Second)
+	defer cancel()
+	_ = with(ctx, func(ctx context.Context, a A) (err error) {
+		words, err = find(ctx, a)
+		return err
+	})
+	return words
 }

@@ -146,16 +146,9 @@ func (c *jobCLI) completeJob(cmd *cobra.Command, args []string, _ string) ([]str
 	})
 }
 
-// offer completes with what find finds, in its order; whatever goes wrong, there is
-// nothing to propose then.
-func (c *jobCLI) offer(cmd *cobra.Command, find func(context.Context, *jobAPI) ([]string, error)) (names []string, d cobra.ShellCompDirective) {
-	ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Second)
-	defer cancel()
-	_ = c.with(ctx, func(ctx context.Context, a *jobAPI) (err error) {
-		names, err = find(ctx, a)
-		return err
-	})
-	return names, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+// offer completes with what find finds, in its order.
+func (c *jobCLI) offer(cmd *cobra.Command, find func(context.Context, *jobAPI) ([]string, error)) ([]string, cobra.ShellCompDirective) {
+	return proposals(cmd, c.with, find), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
 }
 
 func orDash(s string) string {

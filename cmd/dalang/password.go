@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -65,14 +64,7 @@ func (c *remote) completeRoles(cmd *cobra.Command, args []string, _ string) ([]s
 	})
 }
 
-// complete proposes what find finds; whatever goes wrong, there is nothing to
-// propose then.
-func (c *remote) complete(cmd *cobra.Command, find func(context.Context, *accessAPI) ([]string, error)) (names []string, d cobra.ShellCompDirective) {
-	ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Second)
-	defer cancel()
-	_ = c.with(ctx, func(ctx context.Context, a *accessAPI) (err error) {
-		names, err = find(ctx, a)
-		return err
-	})
-	return names, cobra.ShellCompDirectiveNoFileComp
+// complete completes with what find finds.
+func (c *remote) complete(cmd *cobra.Command, find func(context.Context, *accessAPI) ([]string, error)) ([]string, cobra.ShellCompDirective) {
+	return proposals(cmd, c.with, find), cobra.ShellCompDirectiveNoFileComp
 }

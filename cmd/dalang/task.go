@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -120,27 +119,23 @@ func (c *jobCLI) propose(cmd *cobra.Command, args []string, parameters bool,
 	metadata func(ctx context.Context, a *jobAPI, environment string) (*task.Metadata, error),
 ) (words []string, directive cobra.ShellCompDirective) {
 	environment, _ := cmd.Flags().GetString("environment") // every command that completes has it
-	ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Second)
-	defer cancel()
 	directive = cobra.ShellCompDirectiveNoFileComp
-	// Whatever goes wrong: there is nothing to propose then.
-	_ = c.with(ctx, func(ctx context.Context, a *jobAPI) (err error) {
+	words = proposals(cmd, c.with, func(ctx context.Context, a *jobAPI) (words []string, err error) {
 		if len(args) == 0 {
-			words, err = names(ctx, a, environment)
-			return err
+			return names(ctx, a, environment)
 		}
 		if !parameters {
-			return nil
+			return nil, nil
 		}
 		directive |= cobra.ShellCompDirectiveNoSpace
 		m, err := metadata(ctx, a, environment)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, p := range m.Parameters {
 			words = append(words, p.Name+"=\t"+oneLine(p.Description))
 		}
-		return nil
+		return words, nil
 	})
 	return words, directive
 }

@@ -1,8 +1,6 @@
 package agent
 
 import (
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -64,15 +62,7 @@ func (c *Config) checkFiles() error {
 
 // checkValidity wants a certificate that is valid now.
 func (c *Config) checkValidity() error {
-	text, err := os.ReadFile(c.Settings.Files.Cert)
-	if err != nil {
-		return fmt.Errorf("ssl-cert: %w", err)
-	}
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return fmt.Errorf("ssl-cert: %s has no certificate", c.Settings.Files.Cert)
-	}
-	cert, err := x509.ParseCertificate(block.Bytes)
+	cert, err := c.Settings.Files.Certificate()
 	switch now := c.Now(); {
 	case err != nil:
 		return fmt.Errorf("ssl-cert: %w", err)

@@ -47,19 +47,28 @@ func (f Files) Client() (*tls.Config, error) {
 
 // Certname is the common name of the certificate: who we are to the broker.
 func (f Files) Certname() (string, error) {
+	cert, err := f.Certificate()
+	if err != nil {
+		return "", err
+	}
+	return cert.Subject.CommonName, nil
+}
+
+// Certificate reads this node's certificate.
+func (f Files) Certificate() (*x509.Certificate, error) {
 	text, err := os.ReadFile(f.Cert)
 	if err != nil {
-		return "", fmt.Errorf("certificate of this node: %w", err)
+		return nil, fmt.Errorf("certificate of this node: %w", err)
 	}
 	block, _ := pem.Decode(text)
 	if block == nil || block.Type != "CERTIFICATE" {
-		return "", fmt.Errorf("certificate of this node: %s has no certificate", f.Cert)
+		return nil, fmt.Errorf("certificate of this node: %s has no certificate", f.Cert)
 	}
 	cert, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
-		return "", fmt.Errorf("certificate of this node: %w", err)
+		return nil, fmt.Errorf("certificate of this node: %w", err)
 	}
-	return cert.Subject.CommonName, nil
+	return cert, nil
 }
 
 // ErrRevoked: the server's certificate is on a revocation list.
