@@ -32,7 +32,7 @@ type Config struct {
 	MaxMessage int64         // bytes of one message from a peer; default pcp.MaxMessage
 	MaxToPeer  int           // bytes of one message to a peer; default pcp.MaxToAgent
 	Budget     int64         // bytes of large messages that arrive at a time; default 8 × MaxMessage
-	Rate       int           // messages a second of one certname in the long run, 16 KiB counting as one; default 200
+	Rate       int           // messages a second of one certname in the long run, 64 KiB counting as one; default 50
 	Burst      int           // and at once; below QueueLen, so that nobody fills another's queue alone; default 500
 	Sessions   int           // connections at a time; default 50 000
 	PerName    int           // connections of one certname at a time; default 8
@@ -59,7 +59,7 @@ func (c *Config) applyDefaults() error {
 	orInt64(&c.MaxMessage, pcp.MaxMessage)
 	orInt64(&c.Budget, 8*c.MaxMessage)
 	or(&c.MaxToPeer, pcp.MaxToAgent)
-	or(&c.Rate, 200)
+	or(&c.Rate, 50)
 	or(&c.Burst, 500)
 	or(&c.Sessions, 50_000)
 	or(&c.PerName, 8)

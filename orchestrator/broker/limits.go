@@ -45,8 +45,8 @@ func (p *peer) full(now time.Time) bool {
 // Prices, in messages.
 const (
 	connectPrice  = 20       // of a connection
-	readPrice     = 1.0 / 64 // of one read from the network, however little it brings
-	bytesPerToken = 16 << 10
+	readPrice     = 1.0 / 32 // of one read from the network, however little it brings
+	bytesPerToken = 64 << 10
 )
 
 // pace takes the price of something that the peer sent, and holds the reader
