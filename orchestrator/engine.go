@@ -167,7 +167,7 @@ func New(cfg Config) (*Engine, error) {
 	}
 	if cfg.Tasking != nil {
 		for _, kind := range []job.Type{job.TypeTask, job.TypePlanTask, job.TypePlanCommand, job.TypePlanScript, job.TypePlanUpload} {
-			e.works[kind] = &assignments{cfg.Tasking.Secrets}
+			e.works[kind] = &assignments{cfg.Tasking.Secrets, cfg.Tasking.Downloads}
 		}
 	}
 	for kind, work := range cfg.Works {

@@ -33,12 +33,14 @@ type Reach interface {
 	TaskTargets(ctx context.Context) ([]job.TaskTarget, error)
 }
 
-// Tasking is what tasks and the steps of plans need. All but Timeout are required.
+// Tasking is what tasks and the steps of plans need. All but Downloads and
+// Timeout are required.
 type Tasking struct {
-	Source  TaskSource
-	Secrets Secrets
-	Reach   Reach
-	Timeout time.Duration // of a node's run, unless the job says otherwise; 0: 40 min
+	Source    TaskSource
+	Secrets   Secrets
+	Reach     Reach
+	Downloads Downloads     // nil: no plan gets files from nodes
+	Timeout   time.Duration // of a node's run, unless the job says otherwise; 0: 40 min
 }
 
 // Purposes of what is sealed.

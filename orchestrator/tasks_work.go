@@ -26,13 +26,19 @@ func moduleOf(t job.Type) (module, action string, known bool) {
 
 // assignments is the work of tasks and of the steps of plans: all nodes are
 // asked the same, which was sealed when the job was made.
-type assignments struct{ secrets Secrets }
+type assignments struct {
+	secrets   Secrets
+	downloads Downloads
+}
 
 func (*assignments) Pool() string { return Tasks }
 
 func (*assignments) Name(j *job.Job) string {
 	switch j.Type {
 	case job.TypePlanCommand:
+		if j.Download != nil {
+			return "download"
+		}
 		return "command"
 	case job.TypePlanScript:
 		return "script"
@@ -57,10 +63,10 @@ func (a *assignments) Check(j *job.Job) error {
 		return fmt.Errorf("what its nodes are asked: %w", err)
 	}
 	j.Params = plain
-	return nil
+	return a.readDownload(j)
 }
 
-func (*assignments) Request(j *job.Job, _ string) (job.Request, error) {
+func (a *assignments) Request(j *job.Job, certname string) (job.Request, error) {
 	module, action, known := moduleOf(j.Type)
 	if !known {
 		return job.Request{}, fmt.Errorf("orchestrator: nothing runs jobs of type %q", j.Type)
@@ -68,7 +74,7 @@ func (*assignments) Request(j *job.Job, _ string) (job.Request, error) {
 	if isCommand(j) {
 		module, action, _ = moduleOf(job.TypePlanCommand)
 	}
-	return job.Request{Module: module, Action: action, Params: j.Params}, nil
+	return job.Request{Module: module, Action: action, Params: j.Params, Receive: a.receive(j, certname)}, nil
 }
 
 // shimCommand is the task that may be run by the module command.

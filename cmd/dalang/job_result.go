@@ -16,13 +16,16 @@ const manyResults = 20
 
 // what is what the job does, for people.
 func (j *jobInfo) what() string {
-	var options struct{ Task, Command string }
+	var options struct{ Task, Command, Download string }
 	_ = json.Unmarshal(j.Options, &options) // what cannot be read is left out
 	switch j.Type {
 	case deployType, "":
 		return "Puppet"
 	case "task", "plan_task":
 		return "task " + orDash(options.Task)
+	}
+	if options.Download != "" {
+		return "download"
 	}
 	return oneLine(strings.ReplaceAll(strings.TrimPrefix(j.Type, "plan_"), "_", " "))
 }
@@ -45,7 +48,8 @@ func answer(result json.RawMessage) (text, wrong string) {
 		return "", failure.Msg // the orchestrator's own: it never ran
 	}
 	var output string
-	if len(fields) == 1 && json.Unmarshal(fields["_output"], &output) == nil {
+	_, path := fields["path"] // of a download: the output names it
+	if (len(fields) == 1 || len(fields) == 2 && path) && json.Unmarshal(fields["_output"], &output) == nil {
 		return output, wrong
 	}
 	var std struct{ Stdout, Stderr string }

@@ -156,7 +156,7 @@ func (a *app) newEngine(scopes *orchestrator.Scopes, t *tasking) (*orchestrator.
 	return orchestrator.New(orchestrator.Config{
 		Database: a.store, Scopes: scopes, Compiles: c.GlobalConcurrentCompiles,
 		Tasks: c.TaskConcurrency, Connections: c.SSHWinRMConcurrency,
-		Tasking:   &orchestrator.Tasking{Source: t.content, Secrets: t.secrets, Reach: a.store, Timeout: time.Duration(c.DefaultTaskNodeTimeout)},
+		Tasking:   &orchestrator.Tasking{Source: t.content, Secrets: t.secrets, Reach: a.store, Downloads: t.downloads, Timeout: time.Duration(c.DefaultTaskNodeTimeout)},
 		PuppetRun: pxp.PuppetRun, NodeTimeout: time.Duration(c.DefaultDeployNodeTimeout), PCPTimeout: time.Duration(c.PCPTimeout),
 		PruneAfter: time.Duration(c.JobPruneThreshold), Logger: a.log, Registerer: a.registry,
 	})

@@ -44,7 +44,7 @@ func (a *app) newPlans(o *orchestration, scopes *orchestrator.Scopes) (*planjob.
 	c := a.cfg.Orchestrator
 	return planjob.New(planjob.Config{
 		Database: a.store, Engine: o.engine, Scopes: scopes, Content: a.newPlanSource(o.content, c),
-		Runner: c.PlansExternalRunner, Timeout: time.Duration(c.DefaultPlanTimeout), PruneAfter: time.Duration(c.JobPruneThreshold),
+		Runner: c.PlansExternalRunner, Downloads: o.downloads, Timeout: time.Duration(c.DefaultPlanTimeout), PruneAfter: time.Duration(c.JobPruneThreshold),
 		Logger: a.log, Registerer: a.registry,
 	})
 }

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"time"
 
 	"dalang/orchestrator/agentless"
 	"dalang/orchestrator/content"
+	"dalang/orchestrator/download"
 	"dalang/orchestrator/job"
 	"dalang/orchestrator/secret"
 	"dalang/orchestrator/task"
@@ -23,15 +25,20 @@ type tasking struct {
 	content     content.Source
 	files       http.Handler // nil: agents get files from a Puppet Server
 	secrets     *secret.Keeper
+	downloads   *download.Keeper
 	remotes     []*agentless.Transport // ssh and winrm
 	connections *orch.Connections
 }
 
-// newTasking asks nobody and reads nothing but the key.
+// newTasking asks nobody and reads nothing but the key; what downloads left
+// unfinished is deleted.
 func (a *app) newTasking() (*tasking, error) {
 	t, c := &tasking{content: nowhere{}}, a.cfg.Orchestrator
 	var err error
 	if t.secrets, err = secret.Open(a.cfg.Dalang.Data); err != nil {
+		return nil, err
+	}
+	if t.downloads, err = download.New(download.Config{Dir: filepath.Join(a.cfg.Dalang.Data, "downloads"), Logger: a.log}); err != nil {
 		return nil, err
 	}
 	switch {

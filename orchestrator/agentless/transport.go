@@ -169,6 +169,10 @@ func (t *Transport) run(ctx context.Context, r job.Request, s *spec) {
 		return
 	}
 	outcome := job.Outcome{State: job.Finished, ExitCode: out.ExitCode, Stdout: string(out.Stdout), Stderr: string(out.Stderr)}
+	if r.Receive != nil {
+		t.cfg.Sink.Result(r.Certname, r.TransactionID, r.Receive(outcome))
+		return
+	}
 	failed := false
 	if s.input != nil || s.uploads != nil {
 		outcome.Results, failed = task.Result(out.Stdout, out.Stderr, out.ExitCode)
@@ -218,6 +222,9 @@ type placed struct {
 
 // read makes sense of a request's parameters.
 func (t *Transport) read(r job.Request) (*spec, error) {
+	if r.Receive != nil && !slices.Contains(t.cfg.Features, "shell") {
+		return nil, job.NodeError(KindFile, r.Certname, "Files and directories cannot be downloaded over %s: %s", t.cfg.Name, r.Certname)
+	}
 	switch r.Module + " " + r.Action {
 	case "task run":
 		return t.readTask(r.Params)

@@ -53,6 +53,9 @@ type Job struct {
 	// Params is what its nodes are asked: Sealed, opened, or made of Options; nil:
 	// it was not wanted yet. It is never stored.
 	Params json.RawMessage
+	// Download is set with Params where its nodes are asked for a file. It is never
+	// stored.
+	Download *Download
 	// Deploy is Options of a deploy without its scope; nil: it was not wanted yet.
 	// It is never stored.
 	Deploy *Deploy

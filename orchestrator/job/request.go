@@ -18,6 +18,11 @@ type Request struct {
 	Params         json.RawMessage // an object
 	NotifyOutcome  bool
 	Timeout        time.Duration // of the run; transports and agents that can end it then, the engine gives it up
+	// Receive, if it is there, has what a command wrote, and answers the outcome
+	// instead: transports make no Results of Stdout, which may be large, and give
+	// Receive the outcome before they tell the sink. It takes its time, so nobody
+	// else may have to wait for it.
+	Receive func(Outcome) Outcome
 }
 
 // Outcome is how a run ended.

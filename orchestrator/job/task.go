@@ -42,12 +42,19 @@ type Step struct {
 	Scope       Scope
 	// Params are of the PXP module (orchestrator.md §7.3): command run
 	// {"command"}, script run {"script":{"filename","uri","sha256"},"arguments"},
-	// file download {"files"}. They may hold secrets.
+	// file download {"files"}. They may hold secrets. A command whose output is a
+	// file has "download" beside it, a Download, which nodes do not see.
 	Params      json.RawMessage `json:"-"`
 	Options     json.RawMessage // what the job's options show: an object without secrets
 	Description string
 	Timeout     *int64 // seconds, of one node
 	RunAs       string // as in Task
+}
+
+// Download is a file or a directory that a plan gets from nodes.
+type Download struct {
+	Source      string `json:"source"`      // on the nodes: absolute
+	Destination string `json:"destination"` // below what is the plan job's: relative
 }
 
 // Target is how to reach some nodes without an agent (orchestrator.md §2.6).

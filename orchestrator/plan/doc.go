@@ -16,12 +16,12 @@
 //	command            targets! name description catch_errors env_vars run_as
 //	script             targets! name description catch_errors env_vars run_as arguments
 //	task               targets! name description catch_errors noop run_as parameters
-//	upload             targets! destination! name description catch_errors run_as
+//	upload, download   targets! destination! name description catch_errors run_as
 //	plan               targets name description catch_errors run_as parameters
 //
 // resources is refused: no agent of ours applies a catalog that a plan made.
-// download is refused: no agent sends files, and where a server should keep what
-// nodes send, for whom and how long, nobody has said.
+// A step that downloads takes an absolute path on the targets, and a destination
+// that is relative and has no . or .. in it: see package download.
 //
 // # Values
 //

@@ -109,6 +109,7 @@ func TestRefused(t *testing.T) {
 		`{'a' => 1, b2() => 2}`:             "the function 'b2' cannot be called here",
 		`run_command('x', $list)`:           "the function 'run_command' cannot be called here; a step with the key 'command' does that",
 		`upload_file('x', 'y', $list)`:      "a step with the key 'upload' does that",
+		`download_file('/x', 'y', $list)`:   "a step with the key 'download' does that",
 		`out::message('x')`:                 "a step with the key 'message' does that",
 		`if $n { 1 }`:                       "'if' is not a part of the Puppet language that YAML plans have here",
 		`$n ? { 1 => 2 }`:                   "'?' begins nothing that an expression may hold",

@@ -61,7 +61,7 @@ func (p *parser) call(name token, args []expr, method bool) expr {
 func (p *parser) unknown(name token, known bool) {
 	instead := ""
 	switch name.text {
-	case "run_command", "run_script", "run_task", "run_plan", "upload_file":
+	case "run_command", "run_script", "run_task", "run_plan", "upload_file", "download_file":
 		kind := strings.TrimSuffix(strings.TrimPrefix(name.text, "run_"), "_file")
 		instead = fmt.Sprintf("; a step with the key '%s' does that", kind)
 	case "out::message":

@@ -185,7 +185,7 @@ func TestFailure(t *testing.T) {
 	require.Equal(t, []string{"command false on a,b1,b2"}, w.log)
 
 	for action, function := range map[string]string{"task: x": "run_task 'x'", "script: m/x": "run_script 'm/x'",
-		"upload: m/x\n  destination: /y": "upload_file 'm/x'"} {
+		"upload: m/x\n  destination: /y": "upload_file 'm/x'", "download: /x\n  destination: y": "download_file '/x'"} {
 		_, err := run(t, &world{on: failing}, "steps:\n- targets: b\n  "+action+"\n", `{}`)
 		require.EqualError(t, err, function+" failed on 1 target")
 	}

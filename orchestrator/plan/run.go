@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"dalang/orchestrator/download"
 	"dalang/orchestrator/task"
 )
 
@@ -18,8 +19,8 @@ const maxPlans = 50
 
 // Action is what a step asks for on targets.
 type Action struct {
-	Kind        Kind   // Command, Script, Task, Upload
-	Object      string // the command, the task's name, the file as module/path
+	Kind        Kind   // Command, Script, Task, Upload, Download
+	Object      string // the command, the task's name, the file as module/path, the path on the targets
 	Targets     []string
 	Description string
 	Params      map[string]any    // of a task; secrets in clear
@@ -27,7 +28,7 @@ type Action struct {
 	Arguments   []string          // of a script; secrets in clear
 	Shown       []string          // Arguments without secrets
 	Env         map[string]string // of a command or a script
-	Destination string            // of an upload
+	Destination string            // of an upload: a path on the targets; of a download: a relative one
 	Noop        bool
 	RunAs       string // "": as the connection says
 }
@@ -232,9 +233,17 @@ func (r *running) action(s *step, fields map[string]any) (*Action, error) {
 			return nil, err
 		}
 	}
-	if s.kind == Upload {
+	if s.kind == Upload || s.kind == Download {
 		if a.Destination, err = word1(s, fields, "destination"); err != nil {
 			return nil, err
+		}
+	}
+	if s.kind == Download {
+		if err := download.CheckSource(a.Object); err != nil {
+			return nil, &Error{Kind: KindValidation, Msg: fmt.Sprintf("download '%s': the path on the targets %v", a.Object, err)}
+		}
+		if err := download.CheckDestination(a.Destination); err != nil {
+			return nil, &Error{Kind: KindValidation, Msg: fmt.Sprintf("download '%s': the destination '%s' %v", a.Object, a.Destination, err)}
 		}
 	}
 	if a.Env, err = environment(s, fields["env_vars"]); err != nil {

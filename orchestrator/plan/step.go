@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"dalang/orchestrator/download"
 )
 
 // Kind is what a step, or an action, does.
@@ -13,24 +15,22 @@ type Kind string
 
 // The kinds of steps.
 const (
-	Message Kind = "message"
-	Verbose Kind = "verbose"
-	Eval    Kind = "eval"
-	Command Kind = "command"
-	Script  Kind = "script"
-	Task    Kind = "task"
-	Upload  Kind = "upload"
-	SubPlan Kind = "plan"
+	Message  Kind = "message"
+	Verbose  Kind = "verbose"
+	Eval     Kind = "eval"
+	Command  Kind = "command"
+	Script   Kind = "script"
+	Task     Kind = "task"
+	Upload   Kind = "upload"
+	Download Kind = "download"
+	SubPlan  Kind = "plan"
 )
 
-// Those of Bolt that are refused.
-const (
-	resources Kind = "resources"
-	download  Kind = "download"
-)
+// resources is of Bolt, and refused.
+const resources Kind = "resources"
 
 func stepKinds() []Kind {
-	return []Kind{Command, download, Eval, Message, SubPlan, resources, Script, Task, Upload, Verbose}
+	return []Kind{Command, Download, Eval, Message, SubPlan, resources, Script, Task, Upload, Verbose}
 }
 
 // function is the name of Bolt's function that does what a step does.
@@ -38,6 +38,8 @@ func (k Kind) function() string {
 	switch k {
 	case Upload:
 		return "upload_file"
+	case Download:
+		return "download_file"
 	}
 	return "run_" + string(k)
 }
@@ -52,7 +54,7 @@ func (k Kind) keys() (may, must []string) {
 		return append(may, "catch_errors", "env_vars", "run_as", "arguments"), []string{"targets"}
 	case Task:
 		return append(may, "catch_errors", "noop", "run_as", "parameters"), []string{"targets"}
-	case Upload:
+	case Upload, Download:
 		return append(may, "catch_errors", "run_as", "destination"), []string{"targets", "destination"}
 	case SubPlan:
 		return append(may, "catch_errors", "run_as", "parameters"), nil
@@ -119,8 +121,6 @@ func (r *reader) kind(n *yaml.Node, where string, members []member) (Kind, error
 		return "", r.mistake(n, where, "the step has the keys %s; exactly one of %s is expected", strings.Join(found, " and "), strings.Join(all, ", "))
 	case found[0] == string(resources):
 		return "", r.mistake(n, where, "steps with resources cannot be run here: they need Bolt to compile a catalog; a plan for the external runner can have them")
-	case found[0] == string(download):
-		return "", r.mistake(n, where, "steps that download files cannot be run here: agents send no files, and this server has no place for them; a plan for the external runner can have them")
 	}
 	return Kind(found[0]), nil
 }
@@ -143,6 +143,11 @@ func (r *reader) fields(s *step, n *yaml.Node, members []member) error {
 			return err
 		}
 		s.fields[m.name] = e
+		if l, ok := e.(literal); ok && s.kind == Download {
+			if err := badPath(m.name, l.value); err != nil {
+				return r.mistake(m.value, where, "the path %v", err)
+			}
+		}
 	}
 	for _, key := range must {
 		if s.fields[key] == nil {
@@ -171,7 +176,7 @@ func (r *reader) shape(kind Kind, m member, where string) error {
 			return r.mistake(m.value, where, "true or false is expected, and there is %s", shape(m.value))
 		}
 		return nil
-	case "destination", "run_as", string(Command), string(Script), string(Task), string(Upload), string(SubPlan):
+	case "destination", "run_as", string(Command), string(Script), string(Task), string(Upload), string(Download), string(SubPlan):
 		if m.value.Kind != yaml.ScalarNode || null {
 			return r.mistake(m.value, where, "a text is expected, and there is %s", shape(m.value))
 		}
@@ -207,6 +212,19 @@ func (r *reader) metaparameters(s *step, n *yaml.Node) error {
 	}
 	if s.fields["parameters"] != nil {
 		s.fields["parameters"] = kept
+	}
+	return nil
+}
+
+// badPath tells what is wrong with a path of a step that downloads: its key is
+// download or destination; others are fine.
+func badPath(key string, v any) error {
+	where, ok := v.(string)
+	switch {
+	case ok && key == string(Download):
+		return download.CheckSource(where)
+	case ok && key == "destination":
+		return download.CheckDestination(where)
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ type Target string
 // Result is what came of one target.
 type Result struct {
 	Target string
-	Action string // command, script, task, upload
+	Action string // command, script, task, upload, download
 	Object string // which one
 	Value  map[string]any
 }

@@ -63,6 +63,8 @@ type Config struct {
 	Engine   Engine
 	Content  Content
 	Scopes   Scopes
+	// Downloads has the files of steps that download; nil: there are none.
+	Downloads Downloads
 	// Runner is the program for plans in the Puppet language and its
 	// arguments; in each {plan}, {environment} and {plan_job} stand for what
 	// they say. Empty: such plans cannot be run.

@@ -106,7 +106,8 @@ func (h *host) Run(ctx context.Context, a *plan.Action) ([]plan.Outcome, error) 
 	if err != nil {
 		return nil, refused(err)
 	}
-	kind := map[plan.Kind]string{plan.Task: job.EventTask, plan.Command: job.EventCommand, plan.Script: job.EventScript, plan.Upload: job.EventUpload}[a.Kind]
+	kind := map[plan.Kind]string{plan.Task: job.EventTask, plan.Command: job.EventCommand, plan.Script: job.EventScript, plan.Upload: job.EventUpload,
+		plan.Download: job.EventCommand}[a.Kind]
 	if err := h.event(ctx, kind, map[string]any{"job-id": fmt.Sprint(id)}, fmt.Sprintf("Job %d: %s %s", id, a.Kind, shortened(a.Object))); err != nil {
 		return nil, err
 	}
@@ -190,6 +191,9 @@ func (h *host) submit(ctx context.Context, a *plan.Action) (int64, error) {
 	case plan.Upload:
 		s.Type, shown["file"], shown["destination"] = job.TypePlanUpload, a.Object, a.Destination
 		params, err = h.upload(ctx, a)
+	case plan.Download:
+		s.Type = job.TypePlanCommand
+		params, err = h.download(a, shown)
 	default:
 		err = fmt.Errorf("a step of a plan wants the action %q", a.Kind)
 	}

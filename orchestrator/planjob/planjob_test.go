@@ -39,7 +39,7 @@ func plans() map[string]string {
 		"m/plans/classic.pp": "plan m::classic(\n  Optional[Sensitive[String]] $password = undef,\n  String $name,\n) { }", "m/plans/init.yaml": "steps: []\n",
 		"m/plans/catch.yaml": "parameters: {nodes: {}}\nsteps:\n- {name: r, command: x, targets: $nodes, catch_errors: true}\nreturn: $r.error_set\n",
 		"m/plans/fail.yaml":  "parameters: {nodes: {}}\nsteps:\n- {command: x, targets: $nodes}\n- message: never\n",
-		"m/plans/down.yaml":  "steps:\n- {download: /x, destination: y, targets: a}\n", "m/plans/env.yaml": "steps:\n- {script: m/check.sh, targets: a, env_vars: {A: b}}\n",
+		"m/plans/down.yaml":  "parameters: {to: {default: y}}\nsteps:\n- {name: d, download: /etc/x, destination: $to, targets: [a, b], run_as: root}\nreturn: $d\n", "m/plans/env.yaml": "steps:\n- {script: m/check.sh, targets: a, env_vars: {A: b}}\n",
 		"m/plans/parts.yaml": "parameters: {a: {type: 'Array[Sensitive[String]]'}, h: {type: 'Hash[String, Integer]'}}\n" +
 			"steps: [{message: \"${a}\"}, {command: \"echo ${a}\", targets: n}]\nreturn: $a\n",
 		"m/plans/lost.yaml": "steps:\n- {script: m/nosuch.sh, targets: a}\n", "m/plans/sub.yaml": "parameters: {p: {}}\nsteps:\n- {plan: $p}\n",
@@ -220,7 +220,6 @@ func TestRefused(t *testing.T) {
 		{somebody{"*"}, planjob.Request{Plan: "m::canary", Environment: "nosuch"}, "unknown-environment", ""},
 		{somebody{"*"}, planjob.Request{Plan: "m::nosuch", Environment: "production"}, "unknown-plan", ""},
 		{somebody{"*"}, planjob.Request{Plan: "m::bad", Environment: "production"}, "validation-error", "plan m::bad, line 2, column 3: steps[0]: the step does nothing"},
-		{somebody{"*"}, planjob.Request{Plan: "m::down", Environment: "production"}, "validation-error", "plan m::down, line 2, column 3: steps[0]: steps that download files"},
 		{somebody{"*"}, planjob.Request{Plan: "m::classic", Environment: "production"}, "validation-error", "such plans, orchestrator.plans-external-runner has to"},
 		{somebody{"*"}, planjob.Request{Plan: "m::canary", Environment: "production", Params: map[string]any{"node": "a"}}, "validation-error",
 			"the parameter 'nodes' is missing: TargetSpec; there is no parameter 'node'"},

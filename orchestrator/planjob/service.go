@@ -98,6 +98,7 @@ func (s *Service) prune(ctx context.Context) {
 		case n > 0:
 			s.log.LogAttrs(ctx, slog.LevelInfo, "old plan jobs were deleted", slog.Int64("plan_jobs", n))
 		}
+		s.pruneDownloads(ctx)
 		select {
 		case <-ctx.Done():
 		case <-ticker.C:

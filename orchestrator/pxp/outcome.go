@@ -59,6 +59,10 @@ func outcome(r *job.Request, results json.RawMessage) job.Outcome {
 // streams makes the result of what a run wrote, and says whether it failed.
 func streams(r *job.Request, o job.Outcome) job.Outcome {
 	failed := o.ExitCode != 0
+	if r.Receive != nil {
+		o.Results = nil
+		return r.Receive(o)
+	}
 	switch r.Module {
 	case "task", "file":
 		o.Results, failed = task.Result([]byte(o.Stdout), []byte(o.Stderr), o.ExitCode)

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"dalang/orchestrator/agentless"
+	"dalang/orchestrator/job"
 	"dalang/orchestrator/task"
 	"dalang/orchestrator/winrm/winrmtest"
 )
@@ -188,4 +189,17 @@ func TestNoPasswordInClear(t *testing.T) {
 	var e *agentless.Error
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, agentless.CodeAuth, e.Code)
+}
+
+// TestDownload: there is no shell that could pack a file.
+func TestDownload(t *testing.T) {
+	tr, err := NewTransport(TransportConfig{Sink: struct{ job.Sink }{}, Open: func(context.Context, task.File) (io.ReadCloser, error) { return nil, io.EOF },
+		Target: func(context.Context, int64, string) (Target, error) { return Target{}, io.EOF }})
+	require.NoError(t, err)
+	err = tr.Start(t.Context(), job.Request{Certname: "win01", Module: "command", Action: "run", Params: []byte(`{"command":"x"}`),
+		Receive: func(o job.Outcome) job.Outcome { return o }})
+	var e *job.Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, agentless.KindFile, e.Kind)
+	require.Equal(t, "Files and directories cannot be downloaded over winrm: win01", e.Msg)
 }

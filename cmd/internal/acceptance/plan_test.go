@@ -33,10 +33,12 @@ steps:
   script: acceptance/check.sh
   arguments: ['the file', $into]
   targets: $targets[0]
+- {name: back, download: $into, destination: motd, targets: $targets[0]}
 return:
   statuses: $reloaded.map |$r| { $r['status'] }
   users: $looked.map |$r| { $r['stdout'] }
   checked: $checked.first['stdout']
+  back: $back.first['path']
 `
 
 // whoPlan runs the same as three users.
@@ -79,13 +81,16 @@ func (w *world) testPlan(t *testing.T) {
 	require.Equal(t, "success", p.State)
 	var result struct {
 		Statuses, Users []string
-		Checked         string
+		Checked, Back   string
 	}
 	require.NoError(t, json.Unmarshal(p.Result, &result))
 	require.Equal(t, []string{"reload successful", "reload successful"}, result.Statuses)
 	require.Len(t, result.Users, 2)
 	require.Regexp(t, `\Aroot\n\d+\n\z`, result.Users[0])
 	require.Equal(t, "the file is 1 lines\n", result.Checked)
+	content, err = os.ReadFile(result.Back)
+	require.NoError(t, err)
+	require.Equal(t, "from a module\n", string(content))
 
 	type event struct {
 		Type    string
@@ -100,9 +105,9 @@ func (w *world) testPlan(t *testing.T) {
 			made = append(made, e.Details.Job)
 		}
 	}
-	require.Equal(t, []string{"out_message", "task_start", "command_start", "upload_start", "script_start", "plan_finished"}, types)
+	require.Equal(t, []string{"out_message", "task_start", "command_start", "upload_start", "script_start", "command_start", "plan_finished"}, types)
 	require.ElementsMatch(t, made, slices.Collect(maps.Keys(p.Status)))
-	for i, kind := range []string{"plan_task", "plan_command", "plan_upload", "plan_script"} {
+	for i, kind := range []string{"plan_task", "plan_command", "plan_upload", "plan_script", "plan_command"} {
 		j := get[struct {
 			Type, State string
 			Plan        map[string]any `json:"plan"`

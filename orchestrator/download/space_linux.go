@@ -1,0 +1,12 @@
+package download
+
+import "golang.org/x/sys/unix"
+
+// free is how many bytes an ordinary user may still write where dir is.
+func free(dir string) (int64, error) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return 0, err
+	}
+	return int64(s.Bavail) * int64(s.Bsize), nil
+}
