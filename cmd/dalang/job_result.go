@@ -48,8 +48,7 @@ func answer(result json.RawMessage) (text, wrong string) {
 		return "", failure.Msg // the orchestrator's own: it never ran
 	}
 	var output string
-	_, path := fields["path"] // of a download: the output names it
-	if (len(fields) == 1 || len(fields) == 2 && path) && json.Unmarshal(fields["_output"], &output) == nil {
+	if json.Unmarshal(fields["_output"], &output) == nil && (len(fields) == 1 || downloaded(fields, output)) {
 		return output, wrong
 	}
 	var std struct{ Stdout, Stderr string }
@@ -68,6 +67,12 @@ func answer(result json.RawMessage) (text, wrong string) {
 		return string(compact), wrong
 	}
 	return b.String(), wrong
+}
+
+// downloaded tells whether it is the result of a download, whose output says it
+// all.
+func downloaded(fields map[string]json.RawMessage, output string) bool {
+	return len(fields) == 2 && fields["path"] != nil && strings.HasPrefix(output, "Downloaded '")
 }
 
 func joined(stdout, stderr string) string {

@@ -40,7 +40,9 @@ func TestResults(t *testing.T) {
 		`{"_error":7}`:                                     {"", "it failed", "it failed"},
 		`{"kind":"puppetlabs.orchestrator/execution-failure","msg":"not there","details":{}}`: {"", "not there", "not there"},
 		`{"stdout":"out","stderr":"err\n","exit_code":0}`:                                     {"out\nerr\n", "", "out …"},
-		`null`: {"", "", ""}, `[]`: {"", "", ""}, ``: {"", "", ""}, `{}`: {"", "", ""},
+		`{"path":"/d/x","_output":"Downloaded 'a:/x' to '/d'"}`:                               {"Downloaded 'a:/x' to '/d'", "", "Downloaded 'a:/x' to '/d'"},
+		`{"path":"/x","_output":"y"}`:                                                         {"{\n  \"_output\": \"y\",\n  \"path\": \"/x\"\n}", "", `{"_output":"y","path":"/x"}`},
+		`null`:                                                                                {"", "", ""}, `[]`: {"", "", ""}, ``: {"", "", ""}, `{}`: {"", "", ""},
 	} {
 		text, wrong := answer(json.RawMessage(result))
 		require.Equal(t, want, [3]string{text, wrong, brief(json.RawMessage(result))}, result)

@@ -3,7 +3,6 @@ package download
 import (
 	"archive/tar"
 	"bytes"
-	stdcontext "context"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -17,8 +16,6 @@ import (
 
 	"dalang/orchestrator/job"
 )
-
-type context = stdcontext.Context
 
 // entry is one of an archive.
 type entry struct {
@@ -83,7 +80,11 @@ func TestHostile(t *testing.T) {
 		again = append(again, dir("motd"))
 	}
 	deep := "motd" + strings.Repeat("/d", 49)
-	sparse := entry{tar.Header{Name: "motd", Typeflag: tar.TypeReg, Size: 0, PAXRecords: map[string]string{"DALANG.x": strings.Repeat("y", 1<<19)}}, ""}
+	heads := []entry{dir("motd")}
+	for i := range 3 {
+		heads = append(heads, file(fmt.Sprint("motd/", i), ""))
+		heads[i+1].PAXRecords = map[string]string{"DALANG.x": strings.Repeat("y", 1<<19)}
+	}
 	for name, c := range map[string]struct {
 		entries    []entry
 		code, want string
@@ -117,7 +118,7 @@ func TestHostile(t *testing.T) {
 		"too large":            {[]entry{file("motd", strings.Repeat("x", 1<<20+1))}, codeLimit, "more than 1048576 bytes"},
 		"too large together":   {[]entry{dir("motd"), file("motd/a", strings.Repeat("x", 1<<19)), file("motd/b", strings.Repeat("x", 1<<19+1))}, codeLimit, "more than 1048576 bytes"},
 		"too large by links":   {[]entry{dir("motd"), file("motd/a", strings.Repeat("x", 1<<19)), other(tar.TypeLink, "motd/b", "motd/a"), other(tar.TypeLink, "motd/c", "motd/a")}, codeLimit, "more than 1048576 bytes"},
-		"headers":              {[]entry{sparse, sparse, sparse}, codeLimit, "the archive has more than"},
+		"headers":              {heads, codeLimit, "the archive has more than"},
 		"nothing":              {nil, codeArchive, "the archive is empty"},
 		"long name":            {[]entry{dir("motd"), file("motd/"+strings.Repeat("n", 300), "x")}, codeWrite, "name too long"},
 	} {

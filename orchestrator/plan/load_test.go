@@ -65,7 +65,7 @@ func TestLoadErrors(t *testing.T) {
 		s + "{download: x, targets: b, destination: c}":                     "line 2, column 14: steps[0].download: the path must be an absolute path",
 		s + "{download: /, targets: b, destination: c}":                     "steps[0].download: the path must be a file or a directory below /",
 		s + "{download: [/x], targets: b, destination: c}":                  "steps[0].download: a text is expected, and there is a list",
-		s + "{download: /x, targets: b, destination: /c}":                   "line 2, column 42: steps[0].destination: the path must be a relative path",
+		s + "{download: /x, targets: b, destination: /c}":                   "line 2, column 43: steps[0].destination: the path must be a relative path",
 		s + "{download: /x, targets: b, destination: a/../c}":               "steps[0].destination: the path must not have . or .. in it",
 		s + "{download: /x, targets: b, destination: '.'}":                  "steps[0].destination: the path must not have . or .. in it",
 		s + "{download: /x, targets: b, destination: ' '}":                  "steps[0].destination: the path must not be empty",
