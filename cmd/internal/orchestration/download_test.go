@@ -60,7 +60,7 @@ return:
 		}
 	}
 
-	result.Errors = nil
+	kept := result.Paths[0]
 	require.NoError(t, json.Unmarshal(run(from+"/none", `["one.example.com","switch.example.com"]`).Result, &result))
 	require.Len(t, result.Errors, 2)
 	for _, e := range result.Errors {
@@ -74,7 +74,7 @@ return:
 
 	w.Kill(t)
 	w.Start(t)
-	require.DirExists(t, result.Paths[0], "it stays as long as the plan job")
+	require.DirExists(t, kept, "it stays as long as the plan job")
 	require.NoError(t, os.RemoveAll(filepath.Join(w.Data, "downloads")))
 	for _, word := range []string{content, base64.StdEncoding.EncodeToString([]byte(content))} {
 		nowhere(t, word, w.Data, s.Home)
