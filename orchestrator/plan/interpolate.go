@@ -38,7 +38,9 @@ func (l *lexer) interpolated(quoted bool) []expr {
 		case c == '$' && len(rest) > 1 && isLower(rest[1]):
 			flush()
 			name := l.variable(rest)
+			l.p.inside++
 			parts = append(parts, l.p.variable(token{kind: tokVar, text: name, line: l.line}))
+			l.p.inside--
 			l.at += 1 + len(name)
 		default:
 			if c == '\n' {
@@ -77,6 +79,7 @@ func escaped(c byte) string {
 func (l *lexer) braces() expr {
 	p := l.p
 	ahead := p.ahead // stays what it is for those who read the text around
+	p.inside++
 	p.depth++
 	if p.depth > maxDepth {
 		fail(l.line, "expressions nest deeper than %d", maxDepth)
@@ -96,5 +99,6 @@ func (l *lexer) braces() expr {
 	// That } was read ahead, so the text goes on where the lexer is.
 	p.ahead = ahead
 	p.depth--
+	p.inside--
 	return e
 }

@@ -77,7 +77,7 @@ func TestLoadErrors(t *testing.T) {
 		s + "{eval: 1, name: a}\n- {eval: 2, name: a}":                      "line 3, column 19: steps[1] (a): the name 'a' is taken by a parameter, an earlier step, or $steps",
 		s + "{eval: $a, name: a}":                                           "plan m::p, line 2: steps[0] (a).eval: there is no variable $a here",
 		s + "eval: |\n    $x = 1\n\n    $x + $y\n":                          "plan m::p, line 5: steps[0].eval: there is no variable $y here",
-		s + "message: \"a ${b\"":                                            "plan m::p, line 2: steps[0].message: there is no variable $b here",
+		s + "message: \"a ${b}\"":                                           "plan m::p, line 2: steps[0].message: there is no variable $b here",
 		s + "command: a\n  targets: [a, b, \"$c\"]":                         "plan m::p, line 3: steps[0].targets[2]: there is no variable $c here",
 		s + "{plan: a, parameters: {x: {y: [$z]}}}":                         "steps[0].parameters.x.y[0]: there is no variable $z here",
 		"steps: " + strings.Repeat("[", 200) + strings.Repeat("]", 200):     "nest deeper than 100",

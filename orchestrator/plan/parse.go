@@ -26,6 +26,10 @@ type parser struct {
 	base  int // line of the expression's first line in the plan
 	known func(name string) bool
 	local []string // variables of blocks and lambdas
+	// inside a text, which is read ahead: a variable that is not known there may
+	// get its value by what stands before the text, so it is looked up later.
+	inside int
+	later  []token
 }
 
 // parse runs f over a source and turns a mistake into an error.
@@ -41,7 +45,9 @@ func parse(source string, base int, known func(string) bool, f func(p *parser) e
 			err = &located{base + s.line, s.msg}
 		}
 	}()
-	return f(p), nil
+	e = f(p)
+	p.settle()
+	return e, nil
 }
 
 // located is a mistake at a line of the plan.
@@ -85,6 +91,7 @@ func joined(parts []expr) expr {
 }
 
 func (p *parser) advance() token {
+	p.settle()
 	t := p.ahead
 	p.ahead = p.lex.next()
 	return t
@@ -269,9 +276,23 @@ func (p *parser) primary() expr {
 // variable is a variable that has a value.
 func (p *parser) variable(t token) expr {
 	if !slices.Contains(p.local, t.text) && !p.known(t.text) {
-		fail(t.line, "there is no variable $%s here: it is neither a parameter nor the name of an earlier step", t.text)
+		if p.inside == 0 {
+			fail(t.line, "there is no variable $%s here: it is neither a parameter nor the name of an earlier step", t.text)
+		}
+		p.later = append(p.later, t)
 	}
 	return variable{p.base + t.line, t.text}
+}
+
+// settle looks up the variables of the text that was read ahead.
+func (p *parser) settle() {
+	if p.inside > 0 {
+		return
+	}
+	for _, t := range p.later {
+		p.variable(t)
+	}
+	p.later = nil
 }
 
 func (p *parser) named(t token) expr {
@@ -343,9 +364,9 @@ func (p *parser) lambda() *lambda {
 		p.advance()
 	}
 	p.expect("|")
-	p.expect("{")
 	locals := len(p.local)
-	p.local = append(p.local, l.names...)
+	p.local = append(p.local, l.names...) // before what follows { is read
+	p.expect("{")
 	l.body = p.block("}")
 	p.local = p.local[:locals]
 	p.expect("}")
