@@ -166,7 +166,7 @@ func New(cfg Config) (*Engine, error) {
 		pools: map[string]*pool{Compiles: {size: cfg.Compiles}, Tasks: {size: cfg.Tasks}, connections: {size: cfg.Connections}},
 	}
 	if cfg.Tasking != nil {
-		for _, kind := range []job.Type{job.TypeTask, job.TypePlanTask, job.TypePlanCommand, job.TypePlanScript, job.TypePlanUpload} {
+		for _, kind := range []job.Type{job.TypeTask, job.TypePlanTask, job.TypePlanCommand, job.TypePlanScript, job.TypePlanUpload, job.TypePlanApply} {
 			e.works[kind] = &assignments{cfg.Tasking.Secrets, cfg.Tasking.Downloads}
 		}
 	}

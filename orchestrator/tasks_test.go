@@ -440,7 +440,16 @@ func TestSteps(t *testing.T) {
 			require.JSONEq(t, `{"command":"x"}`, string(asked.Params))
 			require.Regexp(t, `^Finished (command|script|upload) on a - Success!$`, w.node(id, "a").Message)
 		}
-		_, err := l.engine.Step(t.Context(), nil, job.Step{Type: job.TypeDeploy})
+		id, err := l.engine.Step(t.Context(), nil, job.Step{Type: job.TypePlanApply, PlanJob: 7, Environment: "production", Scope: job.Scope{Nodes: []string{"a"}},
+			Params: json.RawMessage(`{"apply_options":{"noop":true},"catalog":{"version":"x"}}`), Options: json.RawMessage(`{}`)})
+		require.NoError(t, err)
+		_, err = l.engine.Wait(t.Context(), id)
+		require.NoError(t, err)
+		asked := w.agents["a"].asked[len(w.agents["a"].asked)-1]
+		require.Equal(t, "apply apply", asked.Module+" "+asked.Action)
+		require.JSONEq(t, `{"apply_options":{"noop":true},"catalog":{"name":"a","version":"x"}}`, string(asked.Params), "which is the node's")
+		require.Equal(t, "Finished apply on a - Success!", w.node(id, "a").Message)
+		_, err = l.engine.Step(t.Context(), nil, job.Step{Type: job.TypeDeploy})
 		require.ErrorContains(t, err, "no step of a plan")
 		command := sql("a", `{"sql":"x"}`)
 		command.PlanJob = 7

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"dalang/orchestrator/apply"
 	"dalang/orchestrator/job"
 )
 
@@ -20,12 +21,15 @@ func moduleOf(t job.Type) (module, action string, known bool) {
 		return "script", "run", true
 	case job.TypePlanUpload:
 		return "file", "download", true
+	case job.TypePlanApply:
+		return "apply", "apply", true
 	}
 	return "", "", false
 }
 
 // assignments is the work of tasks and of the steps of plans: all nodes are
-// asked the same, which was sealed when the job was made.
+// asked the same, which was sealed when the job was made. Only catalogs have the
+// name of their node.
 type assignments struct {
 	secrets   Secrets
 	downloads Downloads
@@ -44,6 +48,8 @@ func (*assignments) Name(j *job.Job) string {
 		return "script"
 	case job.TypePlanUpload:
 		return "upload"
+	case job.TypePlanApply:
+		return "apply"
 	}
 	return "task " + j.Task
 }
@@ -74,7 +80,14 @@ func (a *assignments) Request(j *job.Job, certname string) (job.Request, error) 
 	if isCommand(j) {
 		module, action, _ = moduleOf(job.TypePlanCommand)
 	}
-	return job.Request{Module: module, Action: action, Params: j.Params, Receive: a.receive(j, certname)}, nil
+	params := j.Params
+	if j.Type == job.TypePlanApply && params != nil {
+		var err error
+		if params, err = apply.For(params, certname); err != nil {
+			return job.Request{}, err
+		}
+	}
+	return job.Request{Module: module, Action: action, Params: params, Receive: a.receive(j, certname)}, nil
 }
 
 // shimCommand is the task that may be run by the module command.

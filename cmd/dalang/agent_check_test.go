@@ -57,7 +57,7 @@ func TestAgentCheckShows(t *testing.T) {
 	for name, want := range map[string]string{
 		"certname": "node.example.com", "puppet": dir + "/puppet", "brokers": "wss://localhost:8142/pcp2/agent", "timeout": "what the request says, else 1h", "kill-grace": "1500ms",
 		"keep": "1d12h", "max-runs": "32", "max-output": "16.0 MiB", "interpreters": ".sh=/bin/sh", "controllers": "all that the broker lets",
-		"modules": "command, file, pxp-module-puppet, script, task", "ssl-crl": dir + "/ssl/crl.pem (not there: nothing counts as revoked)",
+		"modules": "apply, command, file, pxp-module-puppet, script, task", "ssl-crl": dir + "/ssl/crl.pem (not there: nothing counts as revoked)",
 	} {
 		require.Equal(t, want, shown[name], name)
 	}

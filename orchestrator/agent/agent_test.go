@@ -409,7 +409,7 @@ func TestConfig(t *testing.T) {
 		"cleartext":      {func(c *Config) { c.Brokers = []string{"ws://a/pcp2/"} }, "want wss://"},
 		"version 1":      {func(c *Config) { c.Brokers = []string{"wss://a/pcp/"} }, "version 2 only"},
 		"no data":        {func(c *Config) { c.Data = "" }, "no data directory"},
-		"unknown module": {func(c *Config) { c.Modules = []string{"tusk"} }, `unknown module "tusk"; there are command, file, pxp-module-puppet, script, task`},
+		"unknown module": {func(c *Config) { c.Modules = []string{"tusk"} }, `unknown module "tusk"; there are apply, command, file, pxp-module-puppet, script, task`},
 		"no files":       {func(c *Config) { c.Settings.Files.Key = "" }, "no certificate, key or CA"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -22,7 +22,7 @@ func (a *Agent) Config() Config { return a.cfg }
 func (a *Agent) Check() error {
 	c := &a.cfg
 	problems := []error{c.checkFiles()}
-	if slices.Contains(c.Modules, "pxp-module-puppet") {
+	if slices.Contains(c.Modules, "pxp-module-puppet") || slices.Contains(c.Modules, "apply") {
 		problems = append(problems, program("puppet", c.Settings.Puppet))
 	}
 	for _, extension := range slices.Sorted(maps.Keys(c.Settings.Interpreters)) {

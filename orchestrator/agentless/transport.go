@@ -21,6 +21,9 @@ import (
 // server ended.
 const KindRestarted = job.Prefix + "orchestrator-restarted"
 
+// kindFailure is the kind of the error of what cannot be done at all.
+const kindFailure = job.Prefix + "execution-failure"
+
 // Config is what New needs: all but Logger.
 type Config struct {
 	Name     string   // of the transport
@@ -243,6 +246,8 @@ func (t *Transport) read(r job.Request) (*spec, error) {
 			return nil, errors.New("the request has no script")
 		}
 		return &spec{files: []placed{{path.Base(p.Script.Filename), p.Script}}, arguments: p.Arguments}, nil
+	case "apply apply":
+		return nil, job.NodeError(kindFailure, r.Certname, "Resources cannot be applied over %s: that takes an agent on %s; nothing was run there", t.cfg.Name, r.Certname)
 	}
 	if r.Module == "file" && r.Action == "download" && slices.Contains(t.cfg.Features, "shell") {
 		return readUpload(r.Params)

@@ -30,6 +30,7 @@ const (
 	EventScript       = "script_start"
 	EventCommand      = "command_start"
 	EventUpload       = "upload_start"
+	EventApply        = "apply_start"
 	EventMessage      = "out_message"   // details {"message"}
 	EventPlanStart    = "plan_start"    // a plan that the plan runs: details {"plan"}
 	EventPlanEnd      = "plan_end"      // details {"plan","result"}

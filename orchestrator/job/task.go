@@ -36,14 +36,15 @@ type Task struct {
 // Step is what a plan asks of nodes besides a task. Who may do it was decided
 // when the plan began.
 type Step struct {
-	Type        Type // TypePlanCommand, TypePlanScript or TypePlanUpload
+	Type        Type // TypePlanCommand, TypePlanScript, TypePlanUpload or TypePlanApply
 	PlanJob     int64
 	Environment string
 	Scope       Scope
 	// Params are of the PXP module (orchestrator.md §7.3): command run
 	// {"command"}, script run {"script":{"filename","uri","sha256"},"arguments"},
-	// file download {"files"}. They may hold secrets. A command whose output is a
-	// file has "download" beside it, a Download, which nodes do not see.
+	// file download {"files"}, apply apply {"catalog" (see package apply),
+	// "apply_options"}. They may hold secrets. A command whose output is a file has
+	// "download" beside it, a Download, which nodes do not see.
 	Params      json.RawMessage `json:"-"`
 	Options     json.RawMessage // what the job's options show: an object without secrets
 	Description string

@@ -17,11 +17,25 @@
 //	script             targets! name description catch_errors env_vars run_as arguments
 //	task               targets! name description catch_errors noop run_as parameters
 //	upload, download   targets! destination! name description catch_errors run_as
+//	resources          targets! name description catch_errors noop run_as
 //	plan               targets name description catch_errors run_as parameters
 //
-// resources is refused: no agent of ours applies a catalog that a plan made.
 // A step that downloads takes an absolute path on the targets, and a destination
 // that is relative and has no . or .. in it: see package download.
+//
+// # Resources
+//
+// A step with resources is a list of them, which are applied in its order:
+//
+//	package: nginx              or    type: package
+//	parameters: {ensure: …}           title: nginx
+//	                                  parameters: {ensure: …}
+//
+// Classes and defined types are refused, as nothing here compiles. require,
+// before, notify and subscribe are references to resources of the list, such as
+// Package[nginx], or lists of such, and do not contradict its order. What is
+// written as an expression is checked when the step runs, all else when the plan
+// is loaded (package apply).
 //
 // # Values
 //
@@ -65,9 +79,11 @@
 // and all that lists have; of a Result: .ok .target .value .message .action
 // .status .error .to_data and ['key'] of its value.
 //
+// Of a step with resources .action is apply, and the value has Puppet's report.
+//
 // A step fails when a target's result has an _error: kind bolt/run-failure,
-// with action, object and result_set in its details, and the plan ends with
-// it. With catch_errors the step's value is the ResultSet all the same; that
+// or bolt/apply-failure of resources, with action, object and result_set in its
+// details, and the plan ends with it. With catch_errors the step's value is the ResultSet all the same; that
 // of a plan step is its Error (.kind .msg .details .issue_code).
 //
 // A Sensitive value, which parameters of such a type are, shows nothing of

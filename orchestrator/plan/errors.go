@@ -9,6 +9,7 @@ import (
 // Kinds of errors that plans end with.
 const (
 	KindRunFailure     = "bolt/run-failure"
+	KindApplyFailure   = "bolt/apply-failure"
 	KindPlanFailure    = "bolt/plan-failure"
 	KindEvaluation     = "bolt/evaluation-error"
 	KindInvalidPlan    = "bolt/invalid-plan"
@@ -85,12 +86,16 @@ func ErrorOf(err error) *Error {
 }
 
 // runFailure is the error of a step that failed on some targets.
-func runFailure(action, object string, set *ResultSet) *Error {
+func runFailure(k Kind, object string, set *ResultSet) *Error {
+	kind, action := KindRunFailure, k.function()
+	if k == Resources {
+		kind, object = KindApplyFailure, "catalog"
+	}
 	n, plural := len(set.part(false).Results), "s"
 	if n == 1 {
 		plural = ""
 	}
-	return &Error{Kind: KindRunFailure, Msg: fmt.Sprintf("%s '%s' failed on %d target%s", action, object, n, plural),
+	return &Error{Kind: kind, Msg: fmt.Sprintf("%s '%s' failed on %d target%s", action, object, n, plural),
 		Details: map[string]any{"action": action, "object": object, "result_set": set}}
 }
 

@@ -70,7 +70,6 @@ func TestLoadErrors(t *testing.T) {
 		s + "{download: /x, targets: b, destination: '.'}":                  "steps[0].destination: the path must not have . or .. in it",
 		s + "{download: /x, targets: b, destination: ' '}":                  "steps[0].destination: the path must not be empty",
 		s + "{download: /x, targets: b, destination: \"../${'c'}\"}":        "",
-		s + "{resources: [], targets: b}":                                   "steps with resources cannot be run here",
 		s + "{eval: 1, name: A}":                                            "steps[0] (A): the name of a step is a lower-case letter or _",
 		s + "{eval: 1, name: [a]}":                                          "steps[0].name: a text is expected, and there is a list",
 		s + "{eval: 1, name: steps}":                                        "the name 'steps' is taken",

@@ -110,6 +110,7 @@ func TestDocumented(t *testing.T) {
 		{"task", `{}`, "null", "task package on " + three},
 		{"script", `{}`, "null", "script mymodule/check_server.sh on " + three},
 		{"upload", `{}`, "null", "upload mymodule/motd.txt on " + three},
+		{"resources", `{}`, "null", "resources  on " + three},
 		{"plan", `{}`, "null", `begin facts|end facts ["web1.example.com","web2.example.com","web3.example.com"]`},
 		{"eval", `{"count":21}`, "null", "task echo on web1.example.com"},
 		{"parameters", `{"load_balancer":"lb","frontends":"a,b","backends":["c"],"version":"1.0"}`, `["lb","a,b",["c"],"1.0"]`, ""},
@@ -145,6 +146,9 @@ func TestDocumented(t *testing.T) {
 			switch c.file {
 			case "script":
 				require.Equal(t, []string{"/index.html", "60"}, w.acts[0].Arguments)
+			case "resources":
+				require.Equal(t, "Service[nginx]", w.acts[0].Resources[1].Ref())
+				require.Equal(t, map[string]any{"ensure": "running"}, w.acts[0].Resources[1].Params)
 			case "upload":
 				require.Equal(t, "/etc/motd", w.acts[0].Destination)
 			case "command":

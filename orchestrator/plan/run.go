@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"dalang/orchestrator/apply"
 	"dalang/orchestrator/download"
 	"dalang/orchestrator/task"
 )
@@ -19,8 +20,8 @@ const maxPlans = 50
 
 // Action is what a step asks for on targets.
 type Action struct {
-	Kind        Kind   // Command, Script, Task, Upload, Download
-	Object      string // the command, the task's name, the file as module/path, the path on the targets
+	Kind        Kind   // Command, Script, Task, Upload, Download, Resources
+	Object      string // the command, the task's name, the file as module/path, the path on the targets; "" of resources
 	Targets     []string
 	Description string
 	Params      map[string]any    // of a task; secrets in clear
@@ -29,6 +30,7 @@ type Action struct {
 	Shown       []string          // Arguments without secrets
 	Env         map[string]string // of a command or a script
 	Destination string            // of an upload: a path on the targets; of a download: a relative one
+	Resources   []apply.Resource  // secrets in clear
 	Noop        bool
 	RunAs       string // "": as the connection says
 }
@@ -210,10 +212,10 @@ func (r *running) act(s *step, fields map[string]any) (any, error) {
 		if secret, there := o.Value["_sensitive"]; there {
 			o.Value["_sensitive"] = Sensitive{secret}
 		}
-		set.Results = append(set.Results, &Result{Target: o.Target, Action: string(a.Kind), Object: a.Object, Value: o.Value})
+		set.Results = append(set.Results, &Result{Target: o.Target, Action: a.Kind.action(), Object: a.Object, Value: o.Value})
 	}
 	if !set.OK() && !truthy(fields["catch_errors"]) {
-		return nil, runFailure(a.Kind.function(), a.Object, set)
+		return nil, runFailure(a.Kind, a.Object, set)
 	}
 	return set, nil
 }
@@ -222,7 +224,12 @@ func (r *running) act(s *step, fields map[string]any) (any, error) {
 func (r *running) action(s *step, fields map[string]any) (*Action, error) {
 	a := &Action{Kind: s.kind, Description: text(fields["description"]), RunAs: r.runAs, Noop: truthy(fields["noop"])}
 	var err error
-	if a.Object, err = word1(s, fields, string(s.kind)); err != nil {
+	if s.kind == Resources {
+		a.Resources, err = resourcesOf(s, fields[string(Resources)])
+	} else {
+		a.Object, err = word1(s, fields, string(s.kind))
+	}
+	if err != nil {
 		return nil, err
 	}
 	if a.Targets, err = targetsOf(fields["targets"]); err != nil {

@@ -24,13 +24,12 @@ const (
 	Upload   Kind = "upload"
 	Download Kind = "download"
 	SubPlan  Kind = "plan"
+	// Resources is what Bolt's functions call apply.
+	Resources Kind = "resources"
 )
 
-// resources is of Bolt, and refused.
-const resources Kind = "resources"
-
 func stepKinds() []Kind {
-	return []Kind{Command, Download, Eval, Message, SubPlan, resources, Script, Task, Upload, Verbose}
+	return []Kind{Command, Download, Eval, Message, SubPlan, Resources, Script, Task, Upload, Verbose}
 }
 
 // function is the name of Bolt's function that does what a step does.
@@ -40,8 +39,26 @@ func (k Kind) function() string {
 		return "upload_file"
 	case Download:
 		return "download_file"
+	case Resources:
+		return "apply"
 	}
 	return "run_" + string(k)
+}
+
+// action is what results call it.
+func (k Kind) action() string {
+	if k == Resources {
+		return "apply"
+	}
+	return string(k)
+}
+
+// noun is what messages call it.
+func (k Kind) noun() string {
+	if k == Resources {
+		return "a list of resources"
+	}
+	return "a " + string(k)
 }
 
 // keys are what a step may have, and what it has to have, beside its kind.
@@ -56,6 +73,8 @@ func (k Kind) keys() (may, must []string) {
 		return append(may, "catch_errors", "noop", "run_as", "parameters"), []string{"targets"}
 	case Upload, Download:
 		return append(may, "catch_errors", "run_as", "destination"), []string{"targets", "destination"}
+	case Resources:
+		return append(may, "catch_errors", "noop", "run_as"), []string{"targets"}
 	case SubPlan:
 		return append(may, "catch_errors", "run_as", "parameters"), nil
 	}
@@ -119,8 +138,6 @@ func (r *reader) kind(n *yaml.Node, where string, members []member) (Kind, error
 		return "", r.mistake(n, where, "the step does nothing: one of the keys %s is expected", strings.Join(all, ", "))
 	case len(found) > 1:
 		return "", r.mistake(n, where, "the step has the keys %s; exactly one of %s is expected", strings.Join(found, " and "), strings.Join(all, ", "))
-	case found[0] == string(resources):
-		return "", r.mistake(n, where, "steps with resources cannot be run here: they need Bolt to compile a catalog; a plan for the external runner can have them")
 	}
 	return Kind(found[0]), nil
 }
@@ -129,7 +146,7 @@ func (r *reader) fields(s *step, n *yaml.Node, members []member) error {
 	may, must := s.kind.keys()
 	for _, m := range members {
 		if m.name != string(s.kind) && !slices.Contains(may, m.name) {
-			return r.unknownKey(m, s.where, "a step that is a "+string(s.kind), append([]string{string(s.kind)}, may...))
+			return r.unknownKey(m, s.where, "a step that is "+s.kind.noun(), append([]string{string(s.kind)}, may...))
 		}
 		if m.name == "name" && m.value.Kind != yaml.ScalarNode {
 			return r.mistake(m.value, s.where+".name", "a text is expected, and there is %s", shape(m.value))
@@ -138,7 +155,11 @@ func (r *reader) fields(s *step, n *yaml.Node, members []member) error {
 		if err := r.shape(s.kind, m, where); err != nil {
 			return err
 		}
-		e, err := r.value(m.value, where)
+		read := r.value
+		if m.name == string(Resources) {
+			read = r.resources
+		}
+		e, err := read(m.value, where)
 		if err != nil {
 			return err
 		}
@@ -151,7 +172,7 @@ func (r *reader) fields(s *step, n *yaml.Node, members []member) error {
 	}
 	for _, key := range must {
 		if s.fields[key] == nil {
-			return r.mistake(n, s.where, "the key '%s' is missing: a step that is a %s needs it", key, s.kind)
+			return r.mistake(n, s.where, "the key '%s' is missing: a step that is %s needs it", key, s.kind.noun())
 		}
 	}
 	return r.metaparameters(s, n)

@@ -165,7 +165,7 @@ func integer(i *invocation, args []any) (any, error) {
 // resultFunction are what ResultSets, Results, Errors and Targets offer.
 func resultFunction(name string) (function, bool) {
 	switch name {
-	case "ok", "ok_set", "error_set", "names", "targets", "target", "value", "message", "action", "object", "status", "error", "to_data",
+	case "ok", "ok_set", "error_set", "names", "targets", "target", "value", "message", "action", "object", "status", "error", "report", "to_data",
 		"results", "kind", "msg", "details", "issue_code", "name", "uri", "host", "safe_name", "sensitive":
 		return function{1, 1, "", 0, attribute}, true
 	case "find":
@@ -248,7 +248,9 @@ func (r *Result) attribute(name string) (any, bool) {
 	case "action":
 		return r.Action, true
 	case "object":
-		return r.Object, true
+		return r.object(), true
+	case "report":
+		return r.Value["report"], true
 	case "status":
 		return r.status(), true
 	case "to_data":

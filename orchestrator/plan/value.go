@@ -34,13 +34,21 @@ type Target string
 // Result is what came of one target.
 type Result struct {
 	Target string
-	Action string // command, script, task, upload, download
-	Object string // which one
+	Action string // command, script, task, upload, download, apply
+	Object string // which one; "": none
 	Value  map[string]any
 }
 
 // OK tells whether it has no error.
 func (r *Result) OK() bool { return r.Value["_error"] == nil }
+
+// object is nil for none.
+func (r *Result) object() any {
+	if r.Object == "" {
+		return nil
+	}
+	return r.Object
+}
 
 func (r *Result) status() string {
 	if r.OK() {
@@ -103,7 +111,7 @@ func Data(v any) any {
 		if _, secret := value["_sensitive"]; secret {
 			value["_sensitive"] = redacted
 		}
-		return map[string]any{"target": v.Target, "action": v.Action, "object": v.Object, "status": v.status(), "value": value}
+		return map[string]any{"target": v.Target, "action": v.Action, "object": v.object(), "status": v.status(), "value": value}
 	case *Error:
 		return v.data()
 	case Target:

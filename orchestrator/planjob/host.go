@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"dalang/orchestrator"
+	"dalang/orchestrator/apply"
 	"dalang/orchestrator/content"
 	"dalang/orchestrator/job"
 	"dalang/orchestrator/plan"
@@ -107,8 +108,8 @@ func (h *host) Run(ctx context.Context, a *plan.Action) ([]plan.Outcome, error) 
 		return nil, refused(err)
 	}
 	kind := map[plan.Kind]string{plan.Task: job.EventTask, plan.Command: job.EventCommand, plan.Script: job.EventScript, plan.Upload: job.EventUpload,
-		plan.Download: job.EventCommand}[a.Kind]
-	if err := h.event(ctx, kind, map[string]any{"job-id": fmt.Sprint(id)}, fmt.Sprintf("Job %d: %s %s", id, a.Kind, shortened(a.Object))); err != nil {
+		plan.Download: job.EventCommand, plan.Resources: job.EventApply}[a.Kind]
+	if err := h.event(ctx, kind, map[string]any{"job-id": fmt.Sprint(id)}, fmt.Sprintf("Job %d: %s %s", id, a.Kind, shortened(object(a)))); err != nil {
 		return nil, err
 	}
 	if _, err := h.cfg.Engine.Wait(ctx, id); err != nil {
@@ -194,6 +195,9 @@ func (h *host) submit(ctx context.Context, a *plan.Action) (int64, error) {
 	case plan.Download:
 		s.Type = job.TypePlanCommand
 		params, err = h.download(a, shown)
+	case plan.Resources:
+		s.Type, shown["noop"], shown["resources"] = job.TypePlanApply, a.Noop, shownResources(a)
+		params = apply.Params(s.Environment, "plan job "+h.job.Name(), a.Resources, a.Noop)
 	default:
 		err = fmt.Errorf("a step of a plan wants the action %q", a.Kind)
 	}

@@ -36,8 +36,8 @@
 // lost. How long a run may take, and how long an absent agent is waited for,
 // are the engine's to say.
 //
-// Our own agents are told how long a task, a command, a script or a download may
-// take, as params.timeout in seconds, and end it themselves: nothing in the
+// Our own agents are told how long a task, a command, a script, a download or a
+// catalog may take, as params.timeout in seconds, and end it themselves: nothing in the
 // protocol does. Others are not told.
 //
 // # Outcomes
@@ -46,7 +46,8 @@
 // §7.1): a run whose status is failed has failed although Puppet's exit code
 // is 0, since agents do not use --detailed-exitcodes; one without a report
 // erred. Of tasks what they wrote decides (package task): they may exit with 0
-// and tell an error. Of all other modules the exit code decides. A status answer carries
+// and tell an error; of catalogs the report (package apply). Of all other modules
+// the exit code decides. A status answer carries
 // the same results: as the text of stdout for Puppet, as exitcode, stdout and
 // stderr for the others.
 package pxp

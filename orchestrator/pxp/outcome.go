@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"dalang/orchestrator/apply"
 	"dalang/orchestrator/job"
 	"dalang/orchestrator/task"
 )
@@ -68,6 +69,8 @@ func streams(r *job.Request, o job.Outcome) job.Outcome {
 		o.Results, failed = task.Result([]byte(o.Stdout), []byte(o.Stderr), o.ExitCode)
 	case "command", "script":
 		o.Results, failed = task.CommandResult([]byte(o.Stdout), []byte(o.Stderr), o.ExitCode)
+	case "apply":
+		o.Results, failed = apply.Result(r.Params, r.Certname, []byte(o.Stdout), []byte(o.Stderr), o.ExitCode)
 	}
 	if failed {
 		o.State = job.Failed

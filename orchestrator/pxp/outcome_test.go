@@ -56,6 +56,9 @@ func outcomes() map[string]outcome {
 		"error with 0":     {"task", `{"exitcode":0,"stdout":"{\"_error\":{\"kind\":\"mine/bad\",\"msg\":\"x\"}}"}`, job.Failed, "", `{"_error":{"kind":"mine/bad","msg":"x","details":{}}}`},
 		"command":          {"command", `{"exitcode":0,"stdout":"{}","stderr":"w"}`, job.Finished, "", `{"stdout":"{}","stderr":"w","exit_code":0}`},
 		"bad command":      {"command", `{"exitcode":2,"stdout":"","stderr":"w"}`, job.Failed, "", `{"stdout":"","stderr":"w","exit_code":2,"_error":{"kind":"puppetlabs.tasks/command-error","issue_code":"COMMAND_ERROR","msg":"The command failed with exit code 2","details":{"exit_code":2}}}`},
+		"catalog":          {"apply", `{"exitcode":0,"stdout":"{\"status\":\"changed\",\"metrics\":{},\"resource_statuses\":{}}"}`, job.Finished, "", `{"report":{"status":"changed","metrics":{},"resource_statuses":{}}}`},
+		"failed catalog":   {"apply", `{"exitcode":0,"stdout":"{\"status\":\"failed\",\"metrics\":{},\"resource_statuses\":{}}"}`, job.Failed, "", `{"report":{"status":"failed","metrics":{},"resource_statuses":{}},"_error":{"kind":"bolt/resource-failure","msg":"Resources failed to apply for a","details":{}}}`},
+		"no Puppet there":  {"apply", `{"exitcode":127,"stdout":"","stderr":"x"}`, job.Failed, "", `{"_error":{"kind":"bolt/apply-error","msg":"Puppet is not installed on a","details":{}}}`},
 		"task did not run": {"task", `{"exitcode":1,"stdout":"{\"_error\":{\"kind\":\"puppetlabs.pxp-agent/execution-error\",\"msg\":\"gone\"}}"}`, job.Errored, "puppetlabs.pxp-agent/execution-error", "gone"},
 	}
 }

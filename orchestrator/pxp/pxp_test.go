@@ -59,6 +59,7 @@ func TestTimeout(t *testing.T) {
 		"command":         {"a", "command", ` { "command" : "x" } `, `{"timeout":90.5,"command":"x"}`},
 		"script":          {"a", "script", `{"arguments":[]}`, `{"timeout":90.5,"arguments":[]}`},
 		"download":        {"a", "file", ` { } `, `{"timeout":90.5}`},
+		"catalog":         {"a", "apply", `{"catalog":{}}`, `{"timeout":90.5,"catalog":{}}`},
 		"Puppet":          {"a", "pxp-module-puppet", `{"flags":[]}`, `{"flags":[]}`},
 		"upstream's":      {"b", "task", `{"task":"x"}`, `{"task":"x"}`},
 		"its command":     {"b", "command", `{"command":"x"}`, `{"command":"x"}`},

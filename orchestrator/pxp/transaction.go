@@ -125,7 +125,7 @@ func (c *Controller) request(t *transaction) error {
 func (c *Controller) params(r *job.Request) json.RawMessage {
 	entry, _ := c.cfg.Broker.Find(pcp.AgentURI(r.Certname))
 	object, is := bytes.CutPrefix(bytes.TrimSpace(r.Params), []byte("{"))
-	if !entry.Own || !is || r.Timeout <= 0 || !slices.Contains([]string{"task", "command", "script", "file"}, r.Module) {
+	if !entry.Own || !is || r.Timeout <= 0 || !slices.Contains([]string{"task", "command", "script", "file", "apply"}, r.Module) {
 		return r.Params
 	}
 	timed := append([]byte(`{"timeout":`), strconv.FormatFloat(r.Timeout.Seconds(), 'f', -1, 64)...)

@@ -96,6 +96,18 @@ func TestTransport(t *testing.T) {
 	empty(t, s)
 }
 
+// TestTransportApply: resources need an agent, and nobody is dialled for them.
+func TestTransportApply(t *testing.T) {
+	s := serve(t, "SUDO_FAKE=password")
+	tr, _ := transport(t, s)
+	err := tr.Start(t.Context(), request("apply", "apply", `{"catalog":{},"apply_options":{}}`))
+	var refused *job.Error
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, "puppetlabs.orchestrator/execution-failure", refused.Kind)
+	require.Equal(t, "Resources cannot be applied over ssh: that takes an agent on web01; nothing was run there", refused.Msg)
+	empty(t, s)
+}
+
 // TestTransportUpload: files and directories come where they are to be.
 func TestTransportUpload(t *testing.T) {
 	s := serve(t, "SUDO_FAKE=password")

@@ -114,6 +114,9 @@ func runPuppet(dir string, args []string) error {
 		fmt.Printf("agent_catalog_run_lockfile = %[1]s/lock\nagent_disabled_lockfile = %[1]s/disabled\nlastrunreport = %[1]s/report.yaml\n", dir)
 		return nil
 	}
+	if args[0] == "apply" {
+		return n.apply(args)
+	}
 	if err := appendLine(n.file("runs"), strings.Join(args, " ")); err != nil {
 		return err
 	}

@@ -94,6 +94,7 @@ func modules() map[string]map[string]Action {
 		"command":           {"run": {checkCommand, runCommand}},
 		"script":            {"run": {checkScript, runScript}},
 		"file":              {"download": {checkDownload, runDownload}},
+		"apply":             {"apply": {checkApply, runApply}},
 	}
 }
 

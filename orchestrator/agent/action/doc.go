@@ -6,6 +6,7 @@
 //	task                run        {"task", "input":{}, "files":[…], "metadata"?, "features"?, "input_method"?, "timeout"?}
 //	command             run        {"command", "timeout"?}
 //	script              run        {"script":{"filename","uri","sha256"}, "arguments":[…], "timeout"?}
+//	apply               apply      {"catalog":{}, "apply_options":{}, "timeout"?}
 //	file                download   {"files":[{"uri","sha256","destination","kind","link_source"}], "timeout"?}
 //
 // The shapes are upstream's agent's; timeout, in seconds, is ours. What the
@@ -36,6 +37,20 @@
 // try again. A report that is new and has our job's id proves that ours took
 // place, and then it is never tried again.
 //
+// # Catalogs
+//
+// apply has `puppet apply` apply a catalog that the server made (package apply),
+// which it gets by its standard input: a catalog may hold secrets. apply_options
+// are noop and show_diff, true or false. Puppet's state directory, its report of
+// the last run and its environment are directories of this one run, so that the
+// node's own runs do not see it; everything else is as puppet.conf says, but no
+// report is sent. Puppet's lock of its own runs is taken, with the pid of the
+// Puppet that applies; another run is waited for as above.
+//
+// What is written is Puppet's report as its own JSON has it, shortened, in which
+// texts that the catalog calls secrets are [redacted]; or an object with an _error
+// of kind bolt/apply-error, and exit code 1, if there is none.
+//
 // # Tasks
 //
 // The first implementation whose requirements are among the features shell,
@@ -47,7 +62,7 @@
 //
 // # Limits
 //
-// Tasks, commands and scripts have a time; then their process group gets
+// Tasks, commands, scripts and catalogs have a time; then their process group gets
 // SIGTERM, and SIGKILL after a grace, as do processes that left the group. More
 // output than allowed is an error, never a cut result.
 package action

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"os/exec"
 	"syscall"
 	"time"
@@ -19,6 +21,12 @@ type process struct {
 	stdin    []byte
 	settings *Settings
 	timeout  time.Duration // 0: as the settings say
+	// output takes what it writes, instead of the result: a file may stay open in
+	// what the program leaves behind.
+	output *os.File
+	// feed, if there is one, writes its standard input instead of stdin, which
+	// ends then. With an error the program is killed, and that is the result.
+	feed func(ctx context.Context, pid int, in io.Writer) error
 }
 
 // DefaultTimeout is how long what is run may take if nobody says.
@@ -61,16 +69,31 @@ func (p *process) run(ctx context.Context) Result {
 	cmd := exec.CommandContext(ctx, p.path, p.args...)
 	cmd.Env, cmd.Dir = p.env, "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Stdin = bytes.NewReader(p.stdin)
 	stdout, stderr := &limited{left: p.settings.MaxOutput}, &limited{left: p.settings.MaxOutput}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
+	if p.output != nil {
+		cmd.Stdout, cmd.Stderr = p.output, p.output
+	}
+	in, err := p.input(cmd)
+	if err != nil {
+		return failed("%v", err)
+	}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	// Also how long we wait for output of what it leaves behind.
 	cmd.WaitDelay = p.settings.Grace
 	if err := cmd.Start(); err != nil {
 		return failed("%v", startError(p.path, err))
 	}
-	err := cmd.Wait()
+	if in != nil {
+		if err := p.feed(ctx, cmd.Process.Pid, in); err != nil && ctx.Err() == nil {
+			cancel()
+			_ = cmd.Wait() // it was killed
+			killAll(cmd.Process.Pid)
+			return failed("%v", err)
+		}
+		_ = in.Close() // who has ended does not mind
+	}
+	err = cmd.Wait()
 	if ctx.Err() != nil {
 		killAll(cmd.Process.Pid)
 		r := failed("it ran longer than %v and was killed", limit)
@@ -81,6 +104,15 @@ func (p *process) run(ctx context.Context) Result {
 		return failed("%v", err)
 	}
 	return p.result(exitCode(cmd), stdout, stderr)
+}
+
+// input gives the program its standard input; what it answers is to be fed.
+func (p *process) input(cmd *exec.Cmd) (io.WriteCloser, error) {
+	if p.feed != nil {
+		return cmd.StdinPipe()
+	}
+	cmd.Stdin = bytes.NewReader(p.stdin)
+	return nil, nil
 }
 
 func (p *process) result(code int, stdout, stderr *limited) Result {

@@ -195,14 +195,11 @@ func (p *puppetRun) await(ctx context.Context, deadline time.Time) bool {
 // block us nor be killed by a closed pipe. The error says that Puppet did not
 // start.
 func (p *puppetRun) exec(ctx context.Context, dir string, args []string) (exit int, out []byte, err error) {
-	f, err := os.CreateTemp(dir, "output-")
+	f, err := nameless(dir)
 	if err != nil {
 		return 0, nil, err
 	}
 	defer f.Close() // nobody reads it again
-	if err := os.Remove(f.Name()); err != nil {
-		return 0, nil, err
-	}
 	cmd := exec.CommandContext(ctx, p.bin, args...)
 	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = puppetEnvironment(), "/", f, f
 	if err := cmd.Start(); err != nil {
@@ -211,13 +208,31 @@ func (p *puppetRun) exec(ctx context.Context, dir string, args []string) (exit i
 	if _, exited := errors.AsType[*exec.ExitError](cmd.Wait()); exited || cmd.ProcessState != nil {
 		exit = exitCode(cmd)
 	}
+	return exit, tail(f), nil
+}
+
+// nameless is a file in dir that nobody else finds.
+func nameless(dir string) (*os.File, error) {
+	f, err := os.CreateTemp(dir, "output-")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// tail is the end of what was written to a file. If it cannot be read, the words
+// are lost, and the run is not.
+func tail(f *os.File) []byte {
 	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
-		return exit, nil, nil // the words are lost, the run is not
+		return nil
 	}
-	out = make([]byte, min(size, puppetOutput))
+	out := make([]byte, min(size, puppetOutput))
 	n, _ := f.ReadAt(out, size-int64(len(out))) // what there is
-	return exit, out[:n], nil
+	return out[:n]
 }
 
 var colour = regexp.MustCompile("\x1b\\[[0-9;]*m")
