@@ -45,8 +45,13 @@ type Keeper struct {
 	dir string // absolute
 	log *slog.Logger
 
-	mu sync.Mutex // held while something gets its name
+	slots chan struct{} // holds those that unpack
+	mu    sync.Mutex    // held while something gets its name
 }
+
+// atOnce is how many downloads are unpacked at a time. Together they stay below
+// what is left free.
+const atOnce = 4
 
 // unpacking is the directory of what is being made.
 const unpacking = ".unpacking"
@@ -83,7 +88,7 @@ func New(cfg Config) (*Keeper, error) {
 	if err := os.RemoveAll(filepath.Join(dir, unpacking)); err != nil {
 		return nil, fmt.Errorf("downloads: %w", err)
 	}
-	return &Keeper{cfg: cfg, dir: dir, log: cfg.Logger}, nil
+	return &Keeper{cfg: cfg, dir: dir, log: cfg.Logger, slots: make(chan struct{}, atOnce)}, nil
 }
 
 // kindFile is the kind of all errors of downloads, as Bolt names it.
@@ -107,11 +112,14 @@ func failed(code, format string, args ...any) error {
 }
 
 // Receive keeps what a node sent for a plan job, and answers the outcome to go on
-// with. What that was asked to run is d's Command. It takes its time.
+// with. What that was asked to run is d's Command. It takes its time, and waits for
+// others that do.
 func (k *Keeper) Receive(planJob int64, certname string, d job.Download, o job.Outcome) job.Outcome {
 	if o.State != job.Finished && o.State != job.Failed {
 		return o
 	}
+	k.slots <- struct{}{}
+	defer func() { <-k.slots }()
 	ctx, cancel := context.WithTimeout(context.Background(), k.cfg.Limits.Time)
 	defer cancel()
 	left := job.Outcome{State: job.Finished, ExitCode: o.ExitCode}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -85,4 +86,39 @@ return:
 			require.False(t, strings.Contains(string(text), "H4sI"), "nor packed: %s", path)
 		}
 	}
+}
+
+// TestDownloadKilled: a server that is killed while a node packs a file. The plan
+// has failed; the job that it made goes on, and the file is kept.
+func TestDownloadKilled(t *testing.T) {
+	path, bin := environment(t), t.TempDir()
+	tar, err := exec.LookPath("tar")
+	require.NoError(t, err)
+	began, proceed := filepath.Join(bin, "began"), filepath.Join(bin, "proceed")
+	writeFile(t, filepath.Join(bin, "tar"), fmt.Sprintf("#!/bin/sh\ntouch '%s'\nwhile [ ! -e '%s' ]; do sleep 0.1; done\nexec '%s' \"$@\"\n", began, proceed, tar))
+	require.NoError(t, os.Chmod(filepath.Join(bin, "tar"), 0o755))
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	writeFile(t, filepath.Join(path, "production/modules/demo/plans/fetch.yaml"),
+		"parameters: {from: {type: String}}\nsteps:\n- {download: $from, destination: d, targets: one.example.com}\n")
+	w := newWorld(t, "--set", "orchestrator.environmentpath="+path)
+	w.newNode(t, "one.example.com", nil).start(t)
+	w.connected(t, 1)
+	from := filepath.Join(t.TempDir(), "motd")
+	writeFile(t, from, "hello")
+	name := w.plan(t, "plan_run", fmt.Sprintf(`{"plan_name":"demo::fetch","params":{"from":%q}}`, from))
+	w.appears(t, began)
+	w.Kill(t)
+	half := filepath.Join(w.Data, "downloads/.unpacking/1/new/motd")
+	writeFile(t, half, "as if it had been unpacking")
+	w.Start(t)
+	writeFile(t, proceed, "")
+	require.Contains(t, string(w.planEnded(t, name).Result), "plan-interrupted")
+	n := w.ended(t, "1")["one.example.com"]
+	require.Equal(t, "finished", n.State, n.Message)
+	kept := filepath.Join(w.Data, "downloads", name, "d/one.example.com/motd")
+	require.Equal(t, kept, n.Result["path"])
+	text, err := os.ReadFile(kept)
+	require.NoError(t, err)
+	require.Equal(t, "hello", string(text))
+	require.NoFileExists(t, half)
 }
