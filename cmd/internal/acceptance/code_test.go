@@ -28,6 +28,7 @@ func writeCode(t *testing.T, dir string) {
 		"manifests/site.pp":                    manifest,
 		"modules/acceptance/plans/steps.yaml":  stepsPlan,
 		"modules/acceptance/plans/who.yaml":    whoPlan,
+		"modules/acceptance/plans/apply.yaml":  applyPlan,
 		"modules/acceptance/files/who.sh":      "#!/bin/sh\nid -un\n",
 		"modules/acceptance/files/check.sh":    "#!/bin/sh\necho \"$1 is $(wc -l < \"$2\") lines\"\n",
 		"modules/acceptance/files/motd":        "from a module\n",

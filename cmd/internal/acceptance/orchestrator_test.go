@@ -29,6 +29,7 @@ func TestOrchestrator(t *testing.T) {
 	t.Run("Puppet", w.testPuppet)
 	t.Run("tasks", w.testTasks)
 	t.Run("plan", w.testPlan)
+	t.Run("resources", w.testResources)
 	t.Run("schedule", w.testSchedule)
 	t.Run("SSH", w.testSSH)
 }

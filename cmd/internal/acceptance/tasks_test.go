@@ -19,6 +19,7 @@ func TestOrchestratorFiles(t *testing.T) {
 	w := newWorldOfFiles(t)
 	t.Run("tasks", w.testTasks)
 	t.Run("plan", w.testPlan)
+	t.Run("resources", w.testResources)
 	t.Run("SSH", w.testSSH)
 }
 
