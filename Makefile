@@ -32,7 +32,7 @@ race: ## the same with the race detector: what runs concurrently, then the whole
 .PHONY: lint
 lint: ## gofmt, vet, import directions, sizes, what docs must name
 	$(GO) vet ./...
-	$(GO) vet -tags acceptance ./cmd/internal/acceptance
+	$(GO) vet -tags acceptance ./cmd/internal/acceptance ./orchestrator/agent/action
 	$(GO) test -count=1 ./cmd/internal/lint
 
 .PHONY: acceptance
@@ -42,6 +42,7 @@ acceptance: ## real Puppet termini against the binary (installs Debian's puppet 
 .PHONY: acceptance-orchestrator
 acceptance-orchestrator: ## jobs, tasks, plans and schedules with a real Puppet Server, real agents and OpenSSH (installs Debian's packages)
 	$(GO) test -tags acceptance -count=1 -timeout 40m -run TestOrchestrator -v ./cmd/internal/acceptance
+	$(GO) test -tags acceptance -count=1 -run TestRealPuppet ./orchestrator/agent/action
 
 .PHONY: clients
 clients: ## pypuppetdb, cumin and octocatalog-diff against the binary, beside what a real PuppetDB gave them (installs Debian's packages)

@@ -149,6 +149,52 @@ func TestKilledInARun(t *testing.T) {
 	}
 }
 
+// TestKilledInAnApplication: the same of a catalog. The worker and its Puppet go
+// on, Puppet's lock with them, and the next agent tells how it ended.
+func TestKilledInAnApplication(t *testing.T) {
+	s, dir := set(t), t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "puppet"), []byte(`#!/bin/sh
+dir=`+dir+`
+case "$*" in *--configprint*) echo "agent_catalog_run_lockfile = $dir/lock"; echo "lastrunreport = $dir/report.yaml"; exit 0;; esac
+while [ "$1" != --lastrunreport ]; do shift; done
+cat >> $dir/catalogs
+while [ ! -e $dir/go ]; do sleep 0.01; done
+printf '%s\n' "status: changed" "metrics: {}" "resource_statuses: {}" > "$2"
+`), 0o755))
+	cfg := s.config(t)
+	cfg.Settings.Puppet = filepath.Join(dir, "puppet")
+	p := s.process(t, cfg)
+	p.start()
+	s.broker.join()
+	tx := uuid.NewString()
+	const catalog = `{"environment":"production","resources":[{"parameters":{"content":"hush-hush"},"sensitive_parameters":["content"],"title":"x","type":"File"}]}`
+	request := map[string]any{"transaction_id": tx, "notify_outcome": true, "module": "apply", "action": "apply",
+		"params": map[string]any{"catalog": json.RawMessage(catalog), "apply_options": map[string]any{"noop": false}}}
+	s.broker.send(pcp.NonBlockingRequest, request)
+	s.broker.next(pcp.ProvisionalResponse)
+	require.Eventually(t, func() bool { return len(lines(t, dir+"/catalogs")) == 1 }, 20*time.Second, 5*time.Millisecond)
+	p.kill()
+	require.NoError(t, filepath.WalkDir(cfg.Data, func(path string, d os.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			text, err := os.ReadFile(path)
+			require.NoError(t, err)
+			require.NotContains(t, string(text), "hush", path)
+		}
+		return err
+	}), "a catalog is never on the disk")
+	p.start()
+	s.broker.join()
+	require.Equal(t, "running", s.broker.status(tx)["status"])
+	s.broker.send(pcp.NonBlockingRequest, request)
+	s.broker.next(pcp.ProvisionalResponse)
+	require.FileExists(t, dir+"/lock")
+	require.NoError(t, os.WriteFile(dir+"/go", nil, 0o600))
+	m := s.broker.next(pcp.NonBlockingResponse)
+	require.JSONEq(t, `{"transaction_id":"`+tx+`","results":{"exitcode":0,"stdout":"{\"metrics\":{},\"resource_statuses\":{},\"status\":\"changed\"}"}}`, string(m.Data))
+	require.NoFileExists(t, dir+"/lock")
+	require.Equal(t, []string{catalog}, lines(t, dir+"/catalogs"), "once")
+}
+
 // TestKilledAnyTime: the agent is killed at moments around the start of a run.
 // The server asks for the status and sends the request again while it is
 // unknown, as ours does; however that falls, the command runs exactly once.

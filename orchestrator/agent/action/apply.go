@@ -158,7 +158,8 @@ func (a *application) run(ctx context.Context) Result {
 // prepare makes the directories that Puppet is to use instead of the node's: the
 // state of its runs, among it the report of the last one, is theirs. The
 // environment is an empty one of the catalog's name: the node has none. Files
-// come from the Puppet Server, as in its runs, and reports go nowhere.
+// come from the Puppet Server, as in its runs. Nobody is asked or told about the
+// node or its facts, as where it runs without a server, and reports go nowhere.
 func (a *application) prepare() ([]string, error) {
 	flags, err := a.flags()
 	if err != nil {
@@ -172,6 +173,7 @@ func (a *application) prepare() ([]string, error) {
 	}
 	return append(flags, "--statedir", state, "--lastrunfile", filepath.Join(state, "last_run_summary.yaml"), "--lastrunreport", a.report(),
 		"--environmentpath", environments, "--environment", a.catalog.Environment, "--default_file_terminus", "rest",
+		"--route_file", filepath.Join(a.dir, "routes.yaml"), "--node_terminus", "plain", "--no-storeconfigs", // a file that is not there
 		"--report", "--reports", "none", "--color", "false"), nil
 }
 

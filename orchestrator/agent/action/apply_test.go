@@ -133,7 +133,7 @@ func TestApply(t *testing.T) {
 	got := strings.ReplaceAll(runs(t, dir)[0], flagValue(t, runs(t, dir)[0], "--statedir"), own+"/state")
 	got = strings.ReplaceAll(got, filepath.Dir(flagValue(t, runs(t, dir)[0], "--statedir")), own)
 	require.Equal(t, "apply --catalog - --no-noop --statedir "+own+"/state --lastrunfile "+own+"/state/last_run_summary.yaml --lastrunreport "+own+
-		"/state/last_run_report.yaml --environmentpath "+own+"/environments --environment production --default_file_terminus rest --report --reports none --color false", got)
+		"/state/last_run_report.yaml --environmentpath "+own+"/environments --environment production --default_file_terminus rest --route_file "+own+"/routes.yaml --node_terminus plain --no-storeconfigs --report --reports none --color false", got)
 	locked, err := os.ReadFile(filepath.Join(dir, "locked"))
 	require.NoError(t, err)
 	pids := strings.Fields(string(locked))

@@ -43,8 +43,8 @@
 // which it gets by its standard input: a catalog may hold secrets. apply_options
 // are noop and show_diff, true or false. Puppet's state directory, its report of
 // the last run and its environment are directories of this one run, so that the
-// node's own runs do not see it; everything else is as puppet.conf says, but no
-// report is sent. Puppet's lock of its own runs is taken, with the pid of the
+// node's own runs do not see it; everything else is as puppet.conf says, but
+// routes.yaml does not count, and neither facts nor a report are sent. Puppet's lock of its own runs is taken, with the pid of the
 // Puppet that applies; another run is waited for as above.
 //
 // What is written is Puppet's report as its own JSON has it, shortened, in which
