@@ -114,7 +114,7 @@ func (r *resolver) compare(ent *Entity, c *ast.Compare) pred {
 // that is stored has another character in its place.
 func sound(f *Field, c *ast.Compare) *ast.Compare {
 	switch {
-	case (f.Type == Value || f.Type == Document) && c.Op != "~":
+	case f.Type == Value && c.Op == "=" || f.Type == Document && c.Op != "~":
 		d := *c
 		d.Value = withoutNUL(c.Value)
 		return &d
@@ -154,7 +154,7 @@ func literal(f *Field, v ast.Value) any {
 		}
 		return v.Text
 	case Tags, Pairs:
-		if v.Kind == ast.Null || v.Kind >= ast.Array || v.Kind != ast.String && f.Name == "tag" {
+		if v.Kind == ast.Null || v.Kind >= ast.Array {
 			mismatch(v, f)
 		}
 		return asText(v)
@@ -187,8 +187,8 @@ func literal(f *Field, v ast.Value) any {
 
 func (r *resolver) equal(t term, c *ast.Compare) pred {
 	v := c.Value
-	if t.field.Name == "tag" && v.Kind == ast.String {
-		v.Text = strings.ToLower(v.Text)
+	if t.field.Name == "tag" && v.Kind != ast.Null { // of whatever type it is
+		v = ast.Str(strings.ToLower(message(v)))
 	}
 	p := compare{t, "=", literal(t.field, v)}
 	if r.old && !t.field.NotNull {

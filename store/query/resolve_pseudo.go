@@ -67,11 +67,15 @@ func (r *resolver) factIn(ent *Entity, name string, list []ast.Value) pred {
 	return anyOf{any}
 }
 
-// jsonType tells integers from other numbers, as upstream's types do.
+// jsonType tells integers of several sizes and other numbers apart, as
+// upstream's types do.
 func jsonType(v ast.Value) string {
 	if v.Kind == ast.Number {
-		if _, isInt := number(v).(int64); isInt {
-			return "integer"
+		switch n, isInt := number(v).(int64); {
+		case isInt && n == int64(int32(n)):
+			return "int"
+		case isInt:
+			return "long"
 		}
 		return "float"
 	}
@@ -148,6 +152,9 @@ func simple(v ast.Value) bool {
 
 // dotted resolves a comparison within a Document. Spec query.md §3.5.
 func (r *resolver) dotted(t term, c *ast.Compare) pred {
+	if c.Op != "=" && c.Op != "~>" && t.path.matches() && !t.path.ofFacts() {
+		fail("No matching clause: :puppetlabs.puppetdb.query-eng.parse/match-field-part")
+	}
 	switch c.Op {
 	case "~>":
 		fail("Query operator ~> is not allowed on field %s", c.Field.Name)
