@@ -16,7 +16,7 @@ import (
 
 // stepsPlan has a step of each kind, and a return that is made of all results.
 const stepsPlan = `
-description: A task, a command, a file and a script
+description: A task, a command, a file there and back, and a script
 parameters:
   targets: {type: TargetSpec, description: where}
   service: {type: 'String[1]', description: what to reload}
@@ -33,7 +33,10 @@ steps:
   script: acceptance/check.sh
   arguments: ['the file', $into]
   targets: $targets[0]
-- {name: back, download: $into, destination: motd, targets: $targets[0]}
+- name: back
+  download: $into
+  destination: motd
+  targets: $targets[0]
 return:
   statuses: $reloaded.map |$r| { $r['status'] }
   users: $looked.map |$r| { $r['stdout'] }
