@@ -27,10 +27,13 @@ var (
 	indexedName = regexp.MustCompile(`^(?s)(.*)\[(\d{1,9})\]$`)
 )
 
+// lineEnds are what the dot in upstream's pattern of dotted names does not match.
+const lineEnds = "\n\r\u0085\u2028\u2029"
+
 // parseDotted takes a dotted name apart. ok is false when it is none.
 func parseDotted(name string) (d *dotted, ok bool) {
 	top, rest, found := strings.Cut(name, ".")
-	if !found || !dottedTop.MatchString(top) {
+	if !found || !dottedTop.MatchString(top) || strings.ContainsAny(rest, lineEnds) {
 		return nil, false
 	}
 	d = &dotted{text: name, top: top}

@@ -152,12 +152,22 @@ func simple(v ast.Value) bool {
 
 // dotted resolves a comparison within a Document. Spec query.md §3.5.
 func (r *resolver) dotted(t term, c *ast.Compare) pred {
-	if c.Op != "=" && c.Op != "~>" && t.path.matches() && !t.path.ofFacts() {
-		fail("No matching clause: :puppetlabs.puppetdb.query-eng.parse/match-field-part")
+	if c.Op == "~>" {
+		fail("Query operator ~> is not allowed on field %s", c.Field.Name)
+	}
+	if t.path.matches() {
+		switch {
+		case t.path.ofFacts():
+			if _, err := sqlfunc.CompileRegexp(pathPattern(t.path)); err != nil {
+				fail("%s", err)
+			}
+		case c.Op == "=":
+			return always{} // spec §3.5: no rows
+		default:
+			fail("No matching clause: :puppetlabs.puppetdb.query-eng.parse/match-field-part")
+		}
 	}
 	switch c.Op {
-	case "~>":
-		fail("Query operator ~> is not allowed on field %s", c.Field.Name)
 	case "~":
 		text, ok := patternOf(c.Value)
 		if !ok {
@@ -168,14 +178,6 @@ func (r *resolver) dotted(t term, c *ast.Compare) pred {
 	case "<", "<=", ">", ">=":
 		if !simple(c.Value) {
 			fail("Invalid %s clause", c.Op)
-		}
-	}
-	if t.path.matches() {
-		if !t.path.ofFacts() {
-			return always{} // spec §3.5: no rows
-		}
-		if _, err := sqlfunc.CompileRegexp(pathPattern(t.path)); err != nil {
-			fail("%s", err)
 		}
 	}
 	return inDoc{t, c.Op, c.Value}
