@@ -51,8 +51,11 @@ func (d *declared) known() apply.Resource {
 	made.Title, _ = title.(string)
 	params, _ := d.params.(hash)
 	for _, pair := range params {
-		name, _ := pair[0].(literal).value.(string)
-		made.Params[name], _ = constant(pair[1])
+		name, fixed := constant(pair[0])
+		if !fixed {
+			continue
+		}
+		made.Params[text(name)], _ = constant(pair[1])
 	}
 	return made
 }
@@ -73,9 +76,9 @@ func constant(e expr) (v any, known bool) {
 	case hash:
 		made := map[string]any{}
 		for _, pair := range e {
-			name, _ := constant(pair[0])
+			name, fixed := constant(pair[0])
 			v, known := constant(pair[1])
-			if !known {
+			if !fixed || !known {
 				return nil, false
 			}
 			made[text(name)] = v
@@ -152,7 +155,8 @@ func (r *reader) parametersOf(n *yaml.Node, where string) (expr, error) {
 	if l, is := e.(literal); is && l.value == nil {
 		return hash(nil), nil
 	}
-	if _, known := constant(e); known && n.Kind != yaml.MappingNode || n.Kind == yaml.SequenceNode {
+	v, known := constant(e)
+	if _, is := v.(map[string]any); known && !is || n.Kind == yaml.SequenceNode {
 		return nil, r.mistake(n, where, "a map of parameters is expected, and there is %s", shape(n))
 	}
 	return e, nil

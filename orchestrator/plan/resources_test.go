@@ -145,3 +145,19 @@ func TestResourcesFail(t *testing.T) {
 	require.Contains(t, string(set), `"action":"apply","object":null,"status":"failure"`)
 	require.Len(t, w.log, 1)
 }
+
+// TestParametersOfCode: a map of parameters that is written as code, with names
+// that are expressions.
+func TestParametersOfCode(t *testing.T) {
+	for code, wrong := range map[string]string{
+		`{ $k => $k }`: "", `{ 'mode' => '0600' }`: "", `{ $k => 'x' }`: "", `{ 'require' => { $k => 'x' } }`: "", `$k`: "",
+		`'x'`: "a map of parameters is expected", `[1]`: "a map of parameters is expected", `{ 'Mode' => 1 }`: "parameters.Mode: the name of a parameter",
+	} {
+		_, err := Parse("m::p", []byte("parameters: {k: {type: String}}\nsteps:\n- targets: a\n  resources:\n  - file: /x\n    parameters: |\n      "+code+"\n"))
+		if wrong == "" {
+			require.NoError(t, err, code)
+		} else {
+			require.ErrorContains(t, err, wrong, code)
+		}
+	}
+}
