@@ -239,3 +239,28 @@ func FuzzResult(f *testing.F) {
 		require.Equal(t, failed, fields["_error"] != nil)
 	})
 }
+
+// TestHostileReport: a node cannot have more stored than the limits say, nor
+// have the server read what fills its memory.
+func TestHostileReport(t *testing.T) {
+	long := strings.Repeat("x,", 1<<20)
+	many := map[string]any{}
+	for i := range 10_000 {
+		many[fmt.Sprint("metric", i)] = []any{i}
+	}
+	for name, given := range map[string]any{
+		"lists": map[string]any{"status": "changed", "metrics": many, "resource_statuses": map[string]any{}, "host": many, "noop": []any{many}, "time": long},
+		"error": map[string]any{"_error": map[string]any{"kind": long, "msg": long}},
+		"large": map[string]any{"status": "changed", "metrics": map[string]any{}, "resource_statuses": map[string]any{}, "x": strings.Repeat(long, 5)},
+	} {
+		text, err := json.Marshal(given)
+		require.NoError(t, err)
+		result, failed := Result(json.RawMessage(`{}`), "web1", text, nil, 0)
+		require.Less(t, len(result), 3*maxText, name)
+		require.Equal(t, name != "lists", failed)
+		if name == "large" {
+			require.Contains(t, string(result), "its report has 10485")
+			require.Contains(t, string(result), "no more than 8388608 are taken")
+		}
+	}
+}

@@ -26,9 +26,11 @@
 //
 //	bolt/resource-failure   the report's status is failed, or a type is unknown
 //	bolt/invalid-report     it lacks metrics, resource_statuses or status
-//	bolt/apply-error        there is no report
+//	bolt/apply-error        there is no report, or too large a one
 //
 // A report may be large, and is stored for each node: texts of more than 2 KiB
 // are cut, and of logs 64 KiB are kept, of resources 160 KiB, what failed first.
-// left_out counts what is not there: {"logs": 3, "resource_statuses": 0}.
+// left_out counts what is not there: {"logs": 3, "resource_statuses": 0}. Metrics of
+// more than 64 KiB, and what is a list or a map where Puppet has neither, are left
+// out without that. Of a report of more than 8 MiB nothing is read.
 package apply

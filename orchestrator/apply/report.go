@@ -11,6 +11,7 @@ const (
 	maxText      = 2 << 10   // bytes of one text
 	maxLogs      = 64 << 10  // bytes of all logs, as JSON
 	maxResources = 160 << 10 // bytes of all resources, as JSON
+	maxMetrics   = 64 << 10  // bytes of the metrics, as JSON; they are there as a whole or not
 )
 
 // Shorten makes a report fit to be sent and stored: what stands in doc.go is
@@ -19,12 +20,18 @@ func Shorten(report map[string]any) map[string]any {
 	kept := map[string]any{}
 	for _, key := range []string{"host", "time", "configuration_version", "transaction_uuid", "report_format", "puppet_version", "status",
 		"transaction_completed", "noop", "noop_pending", "environment", "corrective_change"} {
-		if v, there := report[key]; there {
-			kept[key] = clipped(v)
+		switch v := report[key].(type) {
+		case []any, map[string]any: // Puppet's is none
+		default:
+			if _, there := report[key]; there {
+				kept[key] = clipped(v)
+			}
 		}
 	}
-	if metrics, is := report["metrics"].(map[string]any); is {
-		kept["metrics"] = clipped(metrics)
+	if given, is := report["metrics"].(map[string]any); is {
+		if metrics := clipped(given); size(metrics) <= maxMetrics {
+			kept["metrics"] = metrics
+		}
 	}
 	left := map[string]any{"logs": 0, "resource_statuses": 0}
 	count := func(of string) int { // what was left out where it was sent

@@ -23,10 +23,17 @@ const (
 	maxFailure  = 500 // bytes of one
 )
 
+// maxReport is how many bytes a report may have that is read: in memory it takes
+// many times as much. Our agents send far less, upstream's what Puppet wrote.
+const maxReport = 8 << 20
+
 // Result makes the result of a node, and says whether it failed. params are
 // what it was asked for; stdout and stderr what its agent's module wrote.
 func Result(params json.RawMessage, certname string, stdout, stderr []byte, exitCode int) (result json.RawMessage, failed bool) {
 	value := map[string]any{}
+	if len(stdout) > maxReport {
+		stdout, stderr = nil, fmt.Appendf(nil, "its report has %d bytes, and no more than %d are taken", len(stdout), maxReport)
+	}
 	given, is := object(stdout)
 	own, refused := given["_error"].(map[string]any)
 	var kind, msg string
@@ -34,7 +41,7 @@ func Result(params json.RawMessage, certname string, stdout, stderr []byte, exit
 	case refused:
 		kind, _ = own["kind"].(string)
 		msg, _ = own["msg"].(string)
-		if kind == "" {
+		if kind, msg = clip(kind), clip(msg); kind == "" {
 			kind = KindError
 		}
 	case !is && (exitCode == 126 || exitCode == 127):
