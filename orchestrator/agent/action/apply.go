@@ -1,15 +1,19 @@
 package action
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"dalang/orchestrator/apply"
@@ -184,9 +188,9 @@ func (a *application) result(exit int, words []byte) Result {
 	report, err := wholeReport(a.report(), a.hide.Replace)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return applyError("Puppet ended with status %d and left no report: %s", exit, a.hide.Replace(lastWords(words)))
+		return applyError("Puppet ended with status %d and left no report: %s", exit, lastWords([]byte(a.hide.Replace(text(words)))))
 	case err != nil:
-		return applyError("Puppet's report could not be loaded: %v", err)
+		return applyError("Puppet's report could not be loaded: %s", a.hide.Replace(err.Error()))
 	}
 	return Result{Stdout: string(mustJSON(apply.Shorten(report)))}
 }
@@ -194,23 +198,28 @@ func (a *application) result(exit int, words []byte) Result {
 // shortest is how long a text has to be to be hidden where it stands in another.
 const shortest = 4
 
-// secretsOf hides the texts that a catalog says are secrets. Puppet hides them
-// as far as they are properties; some parameters it cannot.
+// secretsOf hides the texts and numbers that a catalog says are secrets, and the
+// lines of those that have more than one: what prints them prints lines. Puppet
+// hides them as far as they are properties; some parameters it cannot.
 func secretsOf(c *applyCatalog) *strings.Replacer {
-	var pairs []string
+	found := map[string]bool{}
 	var add func(v any)
 	add = func(v any) {
 		switch v := v.(type) {
 		case string:
-			if len(v) >= shortest {
-				pairs = append(pairs, v, "[redacted]")
+			found[v] = true
+			for line := range strings.Lines(v) {
+				found[strings.TrimSpace(line)] = true
 			}
+		case float64:
+			found[strconv.FormatFloat(v, 'f', -1, 64)] = true
 		case []any:
 			for _, e := range v {
 				add(e)
 			}
 		case map[string]any:
-			for _, e := range v {
+			for k, e := range v {
+				add(k)
 				add(e)
 			}
 		}
@@ -218,6 +227,14 @@ func secretsOf(c *applyCatalog) *strings.Replacer {
 	for _, r := range c.Resources {
 		for _, name := range r.Sensitive {
 			add(r.Parameters[name])
+		}
+	}
+	// The first that fits is hidden: one that is the beginning of another comes later.
+	words := slices.SortedFunc(maps.Keys(found), func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	var pairs []string
+	for _, w := range words {
+		if len(w) >= shortest {
+			pairs = append(pairs, w, "[redacted]")
 		}
 	}
 	return strings.NewReplacer(pairs...)

@@ -251,3 +251,22 @@ func TestWholeReport(t *testing.T) {
 	_, err := wholeReport(write(t, filepath.Join(t.TempDir(), "r"), bomb), same)
 	require.Error(t, err)
 }
+
+// TestSecretsOf: what the catalog calls a secret is hidden, as a whole and as it
+// is printed.
+func TestSecretsOf(t *testing.T) {
+	c := &applyCatalog{}
+	require.NoError(t, json.Unmarshal([]byte(`{"resources":[{"sensitive_parameters":["a","b","c","d","e"],"parameters":{"a":"pass","b":"password1",
+		"c":"token-abc\n","d":["BEGIN KEY\nmiddle\n\n} \nEND KEY\n",123456],"e":{"user-x":{"pin":7}},"f":"public"}}]}`), c))
+	hide := secretsOf(c)
+	for given, want := range map[string]string{
+		"is password1":            "is [redacted]",
+		"Error: token-abc failed": "Error: [redacted] failed",
+		"out: BEGIN KEY":          "out: [redacted]", "out: middle": "out: [redacted]", "} ": "} ",
+		"BEGIN KEY\nmiddle\n\n} \nEND KEY\n": "[redacted]",
+		"pin 123456, 7":                      "pin [redacted], 7",
+		"user-x of public":                   "[redacted] of public",
+	} {
+		require.Equal(t, want, hide.Replace(given))
+	}
+}
