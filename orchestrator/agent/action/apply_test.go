@@ -203,13 +203,18 @@ func TestApplyLock(t *testing.T) {
 	dir := applyingPuppet(t, `report changed`)
 	lock := filepath.Join(dir, "state/lock")
 	params := catalogOf(t, false, secretFile())
-	other := exec.Command(write(t, filepath.Join(dir, "other-puppet"), "#!/bin/sh\nread x\n"))
-	in, err := other.StdinPipe()
-	require.NoError(t, err)
-	require.NoError(t, other.Start())
-	defer func() { require.NoError(t, in.Close()); _ = other.Wait() }()
-	write(t, lock, fmt.Sprint(other.Process.Pid))
-	require.Eventually(t, func() bool { return puppetHolds(lock) }, 10*time.Second, 5*time.Millisecond)
+	program := write(t, filepath.Join(dir, "other-puppet"), "#!/bin/sh\nread x\n")
+	hold := func() (pid string) {
+		other := exec.Command(program)
+		in, err := other.StdinPipe()
+		require.NoError(t, err)
+		require.NoError(t, other.Start())
+		t.Cleanup(func() { _ = in.Close(); _ = other.Wait() }) // it may have been killed
+		write(t, lock, fmt.Sprint(other.Process.Pid))
+		require.Eventually(t, func() bool { return puppetHolds(lock) }, 10*time.Second, 5*time.Millisecond)
+		return fmt.Sprint(other.Process.Pid)
+	}
+	hold()
 	o := order(t, "apply", "apply", params)
 	o.Settings.Puppet, o.Settings.LockWait = filepath.Join(dir, "puppet"), time.Millisecond
 	r := do(t, o)
@@ -218,10 +223,15 @@ func TestApplyLock(t *testing.T) {
 	require.True(t, err != nil || len(shown) == 0, "nobody gets it")
 	require.FileExists(t, lock)
 
+	pid := hold() // what is killed takes all of this process's children along
+	began := len(runs(t, dir))
 	o.Settings.LockWait = time.Minute
 	done := make(chan Result)
 	go func() { done <- do(t, o) }()
-	require.Eventually(t, func() bool { return len(runs(t, dir)) == 2 }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return len(runs(t, dir)) > began }, 20*time.Second, 5*time.Millisecond)
+	content, err := os.ReadFile(lock)
+	require.NoError(t, err)
+	require.Equal(t, pid, string(content))
 	require.NoError(t, os.Remove(lock))
 	require.Contains(t, (<-done).Stdout, `"status":"changed"`)
 	require.NoFileExists(t, lock)
