@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,8 +12,9 @@ import (
 // Downloads keeps files that plans get from nodes; see package download.
 type Downloads interface {
 	// Receive keeps what a node's command wrote, and answers the outcome to go on
-	// with, which has nothing of the file. It is safe for concurrent use.
-	Receive(planJob int64, certname string, d job.Download, o job.Outcome) job.Outcome
+	// with, which has nothing of the file. When ctx ends it keeps nothing. It is
+	// safe for concurrent use.
+	Receive(ctx context.Context, planJob int64, certname string, d job.Download, o job.Outcome) job.Outcome
 }
 
 // readDownload takes what is not the nodes' out of a command's parameters. It is
@@ -42,10 +44,12 @@ func (a *assignments) readDownload(j *job.Job) error {
 }
 
 // receive is what a node's request carries for its transport; nil for none.
-func (a *assignments) receive(j *job.Job, certname string) func(job.Outcome) job.Outcome {
+func (a *assignments) receive(j *job.Job, certname string) func(context.Context, job.Outcome) job.Outcome {
 	if j.Download == nil {
 		return nil
 	}
 	planJob, d := j.PlanJob, *j.Download // the job is the loop's
-	return func(o job.Outcome) job.Outcome { return a.downloads.Receive(planJob, certname, d, o) }
+	return func(ctx context.Context, o job.Outcome) job.Outcome {
+		return a.downloads.Receive(ctx, planJob, certname, d, o)
+	}
 }

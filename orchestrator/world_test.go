@@ -252,7 +252,7 @@ func (a *agent) outcome(r job.Request) job.Outcome {
 		o.Results = json.RawMessage(a.answers)
 	}
 	if r.Receive != nil {
-		return r.Receive(job.Outcome{State: job.Finished, Stdout: a.answers})
+		return r.Receive(context.Background(), job.Outcome{State: job.Finished, Stdout: a.answers})
 	}
 	if o.State == "" {
 		o.State = job.Finished

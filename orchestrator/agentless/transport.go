@@ -173,7 +173,7 @@ func (t *Transport) run(ctx context.Context, r job.Request, s *spec) {
 	}
 	outcome := job.Outcome{State: job.Finished, ExitCode: out.ExitCode, Stdout: string(out.Stdout), Stderr: string(out.Stderr)}
 	if r.Receive != nil {
-		t.cfg.Sink.Result(r.Certname, r.TransactionID, r.Receive(outcome))
+		t.cfg.Sink.Result(r.Certname, r.TransactionID, r.Receive(ctx, outcome))
 		return
 	}
 	failed := false

@@ -31,14 +31,16 @@
 //	<dir>/.unpacking/<uuid>/           being made; emptied by New
 //
 // Directories have mode 0700, those of nodes 0750, files 0640, whatever they had
-// on the node. What is unpacked is synced, and appears under its name at once, in
-// place of what was there; a crash leaves the old, the new, or nothing. Files go
-// with their plan job (Keeper.Prune).
+// on the node. What is unpacked is synced, files and names, and appears under its
+// name at once, in place of what was there; a crash leaves the old, the new, or
+// nothing. What is given up meanwhile (the step is stopped, its time is over, the
+// server ends) is not kept. Files go with their plan job (Keeper.Prune).
 //
 // # What a node may send
 //
 // A node may be hostile. Names that lead elsewhere, links, devices, the same name
 // twice, too many or too large files are refused, with what was unpacked of the
 // archive: see Limits. Two names of one file (hard links) become two files. What
-// one node sends is no concern of the others: each has a directory of its own.
+// one node sends is no concern of the others: each has a directory of its own,
+// unless the plan's author names a destination that is within another download.
 package download

@@ -105,7 +105,7 @@ func TestCommand(t *testing.T) {
 	for _, shell := range shells() {
 		for _, name := range []string{"-x", "@y", "é ö\n", "'", `"\`, ".hidden", "x"} {
 			source := write(t, filepath.Join(node, "files", name), name)
-			r := read(t, k.Receive(7, "web1", job.Download{Source: source, Destination: "a//b/"}, run(t, shell, source)))
+			r := read(t, k.Receive(t.Context(), 7, "web1", job.Download{Source: source, Destination: "a//b/"}, run(t, shell, source)))
 			require.Empty(t, r.Error.Msg, shell)
 			require.Equal(t, filepath.Join(k.dir, "7/a/b/web1", name), r.Path)
 			require.Equal(t, "Downloaded 'web1:"+source+"' to '"+filepath.Dir(r.Path)+"'", r.Output)
@@ -117,7 +117,7 @@ func TestCommand(t *testing.T) {
 			require.Equal(t, os.FileMode(0o640), info.Mode()&^0o022)
 		}
 		for _, source := range []string{tree, tree + "/", filepath.Join(node, "link")} {
-			r := read(t, k.Receive(8, "web1", job.Download{Source: source, Destination: "d"}, run(t, shell, source)))
+			r := read(t, k.Receive(t.Context(), 8, "web1", job.Download{Source: source, Destination: "d"}, run(t, shell, source)))
 			require.Empty(t, r.Error.Msg)
 			require.Equal(t, filepath.Base(source), filepath.Base(r.Path))
 			require.Equal(t, map[string]string{"a": "one", "sub/-b\n": "two", "sub/link": "one", "sub/same": "one"}, files(t, r.Path))
@@ -176,7 +176,7 @@ func TestCommandFails(t *testing.T) {
 	} {
 		o := run(t, []string{"sh"}, source)
 		require.Less(t, len(o.Stdout), 8<<20, "it fits where 8 MiB do")
-		r := read(t, k.Receive(7, "web1", job.Download{Source: source, Destination: "d"}, o))
+		r := read(t, k.Receive(t.Context(), 7, "web1", job.Download{Source: source, Destination: "d"}, o))
 		code, msg, _ := strings.Cut(want, " ")
 		require.Equal(t, code, r.Error.Code, r.Error.Msg)
 		require.Contains(t, r.Error.Msg, "'"+source+"' was not downloaded from web1: "+msg)
@@ -189,7 +189,7 @@ func TestOutcomes(t *testing.T) {
 	k := keeper(t, nil)
 	d := job.Download{Source: "/etc/motd", Destination: "d"}
 	erred := job.Outcome{State: job.Errored, Err: errors.New("lost")}
-	require.Equal(t, erred, k.Receive(7, "web1", d, erred))
+	require.Equal(t, erred, k.Receive(t.Context(), 7, "web1", d, erred))
 	fine := pack(t, file("motd", "x"))
 	for _, c := range []struct {
 		o          job.Outcome
@@ -203,41 +203,41 @@ func TestOutcomes(t *testing.T) {
 		{job.Outcome{State: job.Finished, Stdout: fine[:len(fine)-20]}, codeArchive, "what came is no whole archive"},
 		{job.Outcome{State: job.Finished, Stdout: refused + strings.Repeat("é", 5000)}, codeRead, "é…"},
 	} {
-		r := read(t, k.Receive(7, "web1", d, c.o))
+		r := read(t, k.Receive(t.Context(), 7, "web1", d, c.o))
 		require.Equal(t, c.code, r.Error.Code, r.Error.Msg)
 		require.Contains(t, r.Error.Msg, c.want)
 		require.Less(t, len(r.Error.Msg), 2200)
 	}
 	for _, certname := range []string{"", ".", "..", "a/b", "a\x00"} {
-		r := read(t, k.Receive(7, certname, d, job.Outcome{State: job.Finished, Stdout: fine}))
+		r := read(t, k.Receive(t.Context(), 7, certname, d, job.Outcome{State: job.Finished, Stdout: fine}))
 		require.Contains(t, r.Error.Msg, "its name cannot be that of a directory")
 	}
 	for _, bad := range []job.Download{{Source: "motd", Destination: "d"}, {Source: "/", Destination: "d"}, {Source: "/etc/motd", Destination: "../d"}, {Source: "/etc/motd"}} {
-		require.Equal(t, codeWrite, read(t, k.Receive(7, "web1", bad, job.Outcome{State: job.Finished, Stdout: fine})).Error.Code)
+		require.Equal(t, codeWrite, read(t, k.Receive(t.Context(), 7, "web1", bad, job.Outcome{State: job.Finished, Stdout: fine})).Error.Code)
 	}
-	require.Equal(t, codeWrite, read(t, k.Receive(0, "web1", d, job.Outcome{State: job.Finished, Stdout: fine})).Error.Code)
+	require.Equal(t, codeWrite, read(t, k.Receive(t.Context(), 0, "web1", d, job.Outcome{State: job.Finished, Stdout: fine})).Error.Code)
 	require.NoDirExists(t, filepath.Join(k.dir, "7"))
-	require.Empty(t, read(t, k.Receive(7, "web1", d, job.Outcome{State: job.Finished, Stdout: "welcome\n" + fine + "\nbye"})).Error.Msg, "shells may talk")
+	require.Empty(t, read(t, k.Receive(t.Context(), 7, "web1", d, job.Outcome{State: job.Finished, Stdout: "welcome\n" + fine + "\nbye"})).Error.Msg, "shells may talk")
 }
 
 // TestDisk: downloads leave room, and say what the disk refuses.
 func TestDisk(t *testing.T) {
-	left := int64(1<<30 + 1<<20 - 1)
+	left := int64(1<<30 + 4*(1<<20+50*4096) - 1)
 	k := keeper(t, func(c *Config) {
 		c.Limits.Spare = 1 << 30
 		c.Free = func(string) (int64, error) { return left, nil }
 	})
 	d, o := job.Download{Source: "/etc/motd", Destination: "d"}, job.Outcome{State: job.Finished, Stdout: pack(t, file("motd", "x"))}
-	r := read(t, k.Receive(7, "web1", d, o))
+	r := read(t, k.Receive(t.Context(), 7, "web1", d, o))
 	require.Equal(t, codeWrite, r.Error.Code)
-	require.Contains(t, r.Error.Msg, "the disk of this server has only 1024 MiB left; downloads leave 1024 MiB free")
+	require.Contains(t, r.Error.Msg, "the disk of this server has only 1028 MiB left, and downloads begin with no less than 1028 MiB")
 	left++
-	require.Empty(t, read(t, k.Receive(7, "web1", d, o)).Error.Msg)
+	require.Empty(t, read(t, k.Receive(t.Context(), 7, "web1", d, o)).Error.Msg)
 	n, err := free(t.TempDir())
 	require.True(t, err != nil || n > 0)
 
 	require.NoError(t, os.WriteFile(filepath.Join(k.dir, "8"), nil, 0o600))
-	r = read(t, k.Receive(8, "web1", d, o))
+	r = read(t, k.Receive(t.Context(), 8, "web1", d, o))
 	require.Equal(t, codeWrite, r.Error.Code)
 	require.Contains(t, r.Error.Msg, "this server cannot keep it: ")
 }
@@ -248,7 +248,7 @@ func TestReplaced(t *testing.T) {
 	k := keeper(t, nil)
 	put := func(planJob int64, certname, destination string, entries ...entry) {
 		t.Helper()
-		r := read(t, k.Receive(planJob, certname, job.Download{Source: "/etc/motd", Destination: destination}, job.Outcome{State: job.Finished, Stdout: pack(t, entries...)}))
+		r := read(t, k.Receive(t.Context(), planJob, certname, job.Download{Source: "/etc/motd", Destination: destination}, job.Outcome{State: job.Finished, Stdout: pack(t, entries...)}))
 		require.Empty(t, r.Error.Msg)
 	}
 	put(7, "web1", "d", dir("motd"), file("motd/old", "1"))
@@ -259,7 +259,7 @@ func TestReplaced(t *testing.T) {
 	require.Equal(t, map[string]string{"7/d/web1/motd/new": "5", "7/d/web2/motd": "2", "7/e/f/web1/motd": "4", "8/d/web1/motd": "3"}, files(t, k.dir))
 	put(7, "web1", "d", file("motd", "6"))
 	o := job.Outcome{State: job.Finished, Stdout: pack(t, file("motd", "bad"), file("motd", "twice"))}
-	require.NotEmpty(t, read(t, k.Receive(7, "web1", job.Download{Source: "/etc/motd", Destination: "d"}, o)).Error.Msg)
+	require.NotEmpty(t, read(t, k.Receive(t.Context(), 7, "web1", job.Download{Source: "/etc/motd", Destination: "d"}, o)).Error.Msg)
 	require.Equal(t, "6", files(t, k.dir)["7/d/web1/motd"], "a download that fails changes nothing")
 }
 
@@ -272,7 +272,7 @@ func TestRestart(t *testing.T) {
 	require.Zero(t, n, "there is no directory yet")
 	o := job.Outcome{State: job.Finished, Stdout: pack(t, file("motd", "x"))}
 	for id := int64(7); id <= 9; id++ {
-		read(t, k.Receive(id, "web1", job.Download{Source: "/etc/motd", Destination: "d"}, o))
+		read(t, k.Receive(t.Context(), id, "web1", job.Download{Source: "/etc/motd", Destination: "d"}, o))
 	}
 	write(t, filepath.Join(k.dir, unpacking, "1/new/half"), "x")
 	write(t, filepath.Join(k.dir, "notes/x"), "x")
@@ -298,7 +298,7 @@ func TestAtOnce(t *testing.T) {
 	for i := range 20 {
 		go func() {
 			var r told
-			_ = json.Unmarshal(k.Receive(7, fmt.Sprint("web", i%5), job.Download{Source: "/etc/motd", Destination: "d"}, o).Results, &r)
+			_ = json.Unmarshal(k.Receive(t.Context(), 7, fmt.Sprint("web", i%5), job.Download{Source: "/etc/motd", Destination: "d"}, o).Results, &r)
 			done <- r
 		}()
 	}
@@ -311,7 +311,7 @@ func TestAtOnce(t *testing.T) {
 // TestLate: an archive that takes too long.
 func TestLate(t *testing.T) {
 	k := keeper(t, func(c *Config) { c.Limits.Time = time.Nanosecond })
-	r := read(t, k.Receive(7, "web1", job.Download{Source: "/etc/motd", Destination: "d"}, job.Outcome{State: job.Finished, Stdout: pack(t, file("motd", "x"))}))
+	r := read(t, k.Receive(t.Context(), 7, "web1", job.Download{Source: "/etc/motd", Destination: "d"}, job.Outcome{State: job.Finished, Stdout: pack(t, file("motd", "x"))}))
 	require.Equal(t, codeLimit, r.Error.Code)
 	require.Contains(t, r.Error.Msg, "could not be unpacked within 1ns")
 }
@@ -325,4 +325,36 @@ func TestPaths(t *testing.T) {
 		"../a": false, "a/../b": false, "a/..": false, "a\x00": false, strings.Repeat("a", 1001): false} {
 		require.Equal(t, ok, CheckDestination(destination) == nil, destination)
 	}
+}
+
+// TestUnwanted: what nobody wants any more is not kept, and does not wait for
+// others.
+func TestUnwanted(t *testing.T) {
+	k := keeper(t, nil)
+	d, o := job.Download{Source: "/etc/motd", Destination: "d"}, job.Outcome{State: job.Finished, Stdout: pack(t, file("motd", "x"))}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, busy := range []int{0, atOnce} {
+		for range busy {
+			k.slots <- struct{}{}
+		}
+		got := k.Receive(ctx, 7, "web1", d, o)
+		require.Equal(t, job.Errored, got.State)
+		require.ErrorContains(t, got.Err, "The download of '/etc/motd' from web1 was stopped")
+	}
+	require.Empty(t, files(t, filepath.Dir(k.dir)))
+}
+
+// TestNotReplaced: what cannot be replaced stays.
+func TestNotReplaced(t *testing.T) {
+	k := keeper(t, nil)
+	write(t, filepath.Join(k.dir, "7/d/web1/motd"), "old")
+	write(t, filepath.Join(k.dir, unpacking, "1/new/other"), "new")
+	root, err := os.OpenRoot(k.dir)
+	require.NoError(t, err)
+	defer root.Close()
+	require.Error(t, k.name(root, unpacking+"/1", "motd", "7/d/web1/motd"))
+	require.Equal(t, "old", files(t, k.dir)["7/d/web1/motd"])
+	require.NoError(t, k.name(root, unpacking+"/1", "other", "7/d/web1/motd"))
+	require.Equal(t, "new", files(t, k.dir)["7/d/web1/motd"])
 }

@@ -49,9 +49,15 @@ type Keeper struct {
 	mu    sync.Mutex    // held while something gets its name
 }
 
-// atOnce is how many downloads are unpacked at a time. Together they stay below
-// what is left free.
+// atOnce is how many downloads are unpacked at a time.
 const atOnce = 4
+
+// block is what a file or a directory takes of the disk besides its bytes.
+const block = 4096
+
+// room is what has to be free before one is unpacked, so that Spare stays free
+// however many others are at it.
+func (l *Limits) room() int64 { return l.Spare + atOnce*(l.Bytes+int64(l.Files)*block) }
 
 // unpacking is the directory of what is being made.
 const unpacking = ".unpacking"
@@ -113,17 +119,24 @@ func failed(code, format string, args ...any) error {
 
 // Receive keeps what a node sent for a plan job, and answers the outcome to go on
 // with. What that was asked to run is d's Command. It takes its time, and waits for
-// others that do.
-func (k *Keeper) Receive(planJob int64, certname string, d job.Download, o job.Outcome) job.Outcome {
+// others that do; when wanted ends it keeps nothing, and the outcome is Errored.
+func (k *Keeper) Receive(wanted context.Context, planJob int64, certname string, d job.Download, o job.Outcome) job.Outcome {
 	if o.State != job.Finished && o.State != job.Failed {
 		return o
 	}
-	k.slots <- struct{}{}
-	defer func() { <-k.slots }()
-	ctx, cancel := context.WithTimeout(context.Background(), k.cfg.Limits.Time)
+	select {
+	case k.slots <- struct{}{}:
+		defer func() { <-k.slots }()
+	case <-wanted.Done():
+		return unwanted(certname, d)
+	}
+	ctx, cancel := context.WithTimeout(wanted, k.cfg.Limits.Time)
 	defer cancel()
 	left := job.Outcome{State: job.Finished, ExitCode: o.ExitCode}
 	kept, err := k.receive(ctx, planJob, certname, d, o)
+	if err != nil && wanted.Err() != nil {
+		return unwanted(certname, d)
+	}
 	if err == nil {
 		k.log.LogAttrs(ctx, slog.LevelInfo, "a download was kept", slog.Int64("plan_job", planJob), slog.String("certname", certname),
 			slog.Int64("bytes", kept.bytes), slog.Int("files", kept.files))
@@ -140,6 +153,11 @@ func (k *Keeper) Receive(planJob int64, certname string, d job.Download, o job.O
 	left.Results = object(map[string]any{"_error": map[string]any{"kind": kindFile, "issue_code": f.code,
 		"msg": fmt.Sprintf("'%s' was not downloaded from %s: %s", d.Source, certname, f.msg), "details": map[string]any{"node": certname}}})
 	return left
+}
+
+// unwanted is the outcome of what was given up while it came.
+func unwanted(certname string, d job.Download) job.Outcome {
+	return job.Outcome{State: job.Errored, Err: job.NodeError(job.Prefix+"force-stopped", certname, "The download of '%s' from %s was stopped", d.Source, certname)}
 }
 
 // kept is what became of a download.
@@ -163,8 +181,8 @@ func (k *Keeper) receive(ctx context.Context, planJob int64, certname string, d 
 	if err := os.MkdirAll(k.dir, 0o700); err != nil {
 		return nil, err
 	}
-	if free, err := k.cfg.Free(k.dir); err == nil && free < k.cfg.Limits.Spare+k.cfg.Limits.Bytes {
-		return nil, failed(codeWrite, "the disk of this server has only %d MiB left; downloads leave %d MiB free", free>>20, k.cfg.Limits.Spare>>20)
+	if free, err := k.cfg.Free(k.dir); err == nil && free < k.cfg.Limits.room() {
+		return nil, failed(codeWrite, "the disk of this server has only %d MiB left, and downloads begin with no less than %d MiB", free>>20, k.cfg.Limits.room()>>20)
 	}
 	root, err := os.OpenRoot(k.dir)
 	if err != nil {
@@ -182,6 +200,9 @@ func (k *Keeper) receive(ctx context.Context, planJob int64, certname string, d 
 	if err != nil {
 		return nil, err
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, k.broken(err)
+	}
 	final := path.Join(strconv.FormatInt(planJob, 10), d.Destination, certname, base)
 	if err := k.name(root, work, base, final); err != nil {
 		return nil, err
@@ -197,10 +218,32 @@ func (k *Keeper) name(root *os.Root, work, base, final string) error {
 	if err := root.MkdirAll(path.Dir(final), 0o700); err != nil {
 		return err
 	}
-	if err := root.Rename(final, path.Join(work, "old")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	old := path.Join(work, "old")
+	err := root.Rename(final, old)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return root.Rename(path.Join(work, "new", base), final)
+	replaced := err == nil
+	if err := root.Rename(path.Join(work, "new", base), final); err != nil {
+		if replaced {
+			err = errors.Join(err, root.Rename(old, final))
+		}
+		return err
+	}
+	for dir := path.Dir(final); ; dir = path.Dir(dir) { // those above it may be new, too
+		if err := syncDir(root, dir); err != nil || dir == "." {
+			return err
+		}
+	}
+}
+
+// syncDir makes the names in a directory last.
+func syncDir(root *os.Root, name string) error {
+	dir, err := root.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // Prune deletes the downloads of plan jobs that are not known any more, and

@@ -85,6 +85,11 @@ func (k *Keeper) unpack(ctx context.Context, root *os.Root, dir, base, text stri
 	case u.files == 0:
 		return nil, failed(codeArchive, "the archive is empty")
 	}
+	for name := range u.dirs {
+		if err := syncDir(into, name); err != nil {
+			return nil, err
+		}
+	}
 	return &kept{bytes: l.Bytes - u.left, files: u.files}, nil
 }
 
@@ -184,6 +189,10 @@ func (u *unpacker) unpack(archive *tar.Reader) error {
 // maxDepth is how deep directories may nest.
 const maxDepth = 100
 
+// maxName bounds a name in an archive, in bytes: with all that comes before it on
+// the server's disk it is one that programs can open.
+const maxName = 2000
+
 // clean is the name of an entry in the directory.
 func (u *unpacker) clean(name string) (string, error) {
 	cleaned := path.Clean(name)
@@ -195,6 +204,8 @@ func (u *unpacker) clean(name string) (string, error) {
 	switch {
 	case path.IsAbs(name), strings.ContainsRune(name, 0), cleaned != u.base && !strings.HasPrefix(cleaned, u.base+"/"):
 		return "", failed(codeArchive, "the archive has a name that is not of '%s', %.200q", u.base, name)
+	case len(cleaned) > maxName:
+		return "", failed(codeLimit, "it has a name that is too long: names within it have at most %d bytes", maxName)
 	case strings.Count(cleaned, "/") > maxDepth:
 		return "", failed(codeLimit, "it is too deep: directories nest at most %d deep", maxDepth)
 	}

@@ -127,6 +127,7 @@ func TestHostile(t *testing.T) {
 		"again and again":      {again, codeLimit, "more than 50 files and directories"},
 		"directories unnamed":  {[]entry{file(deep+"/a/b", "x")}, codeLimit, "more than 50 files and directories"},
 		"too deep":             {[]entry{file("motd"+strings.Repeat("/d", 101), "x")}, codeLimit, "directories nest at most 100 deep"},
+		"too long":             {[]entry{dir("motd"), file("motd"+strings.Repeat("/"+strings.Repeat("d", 200), 10), "x")}, codeLimit, "names within it have at most 2000 bytes"},
 		"too large":            {[]entry{file("motd", strings.Repeat("x", 1<<20+1))}, codeLimit, "more than 1048576 bytes"},
 		"too large together":   {[]entry{dir("motd"), file("motd/a", strings.Repeat("x", 1<<19)), file("motd/b", strings.Repeat("x", 1<<19+1))}, codeLimit, "more than 1048576 bytes"},
 		"too large by links":   {[]entry{dir("motd"), file("motd/a", strings.Repeat("x", 1<<19)), other(tar.TypeLink, "motd/b", "motd/a"), other(tar.TypeLink, "motd/c", "motd/a")}, codeLimit, "more than 1048576 bytes"},
@@ -136,7 +137,7 @@ func TestHostile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := keeper(t, nil)
-			r := read(t, k.Receive(7, "web1", job.Download{Source: "/etc/motd", Destination: "d"}, job.Outcome{State: job.Finished, Stdout: pack(t, c.entries...)}))
+			r := read(t, k.Receive(t.Context(), 7, "web1", job.Download{Source: "/etc/motd", Destination: "d"}, job.Outcome{State: job.Finished, Stdout: pack(t, c.entries...)}))
 			require.Equal(t, c.code, r.Error.Code, r.Error.Msg)
 			require.Contains(t, r.Error.Msg, c.want)
 			require.Less(t, len(r.Error.Msg), 600)
@@ -155,7 +156,7 @@ func TestBomb(t *testing.T) {
 		parts = append(parts, zeros)
 	}
 	for name, first := range map[string][]byte{"after the end": head, "no header": nil} {
-		r := read(t, k.Receive(7, "web1", job.Download{Source: "/etc/motd", Destination: "d"},
+		r := read(t, k.Receive(t.Context(), 7, "web1", job.Download{Source: "/etc/motd", Destination: "d"},
 			job.Outcome{State: job.Finished, Stdout: wrap(t, append([][]byte{first}, parts...)...)}))
 		require.Equal(t, codeLimit, r.Error.Code, name)
 	}
@@ -175,7 +176,7 @@ func TestTar(t *testing.T) {
 		trailer: "tar ended with status",
 	} {
 		o := job.Outcome{State: job.Finished, Stdout: wrap(t, whole, []byte(end))}
-		r := read(t, k.Receive(7, "web1", job.Download{Source: "/etc/motd", Destination: "d"}, o))
+		r := read(t, k.Receive(t.Context(), 7, "web1", job.Download{Source: "/etc/motd", Destination: "d"}, o))
 		if want == "" {
 			require.Empty(t, r.Error.Msg)
 			continue
@@ -187,11 +188,11 @@ func TestTar(t *testing.T) {
 		"": "READ_ERROR tar ended with status 2: tar: ./motd: Cannot open", strings.Repeat("x", 2000): "READ_ERROR tar ended with status 2: tar: ./motd",
 	} {
 		o := job.Outcome{State: job.Finished, Stdout: wrap(t, []byte(text+trailer+"tar: ./motd: Cannot open\n2\n"))}
-		r := read(t, k.Receive(7, "web1", job.Download{Source: "/etc/motd", Destination: "d"}, o))
+		r := read(t, k.Receive(t.Context(), 7, "web1", job.Download{Source: "/etc/motd", Destination: "d"}, o))
 		require.Contains(t, r.Error.Code+" "+r.Error.Msg[strings.Index(r.Error.Msg, "web1: ")+6:], want)
 	}
 	o := job.Outcome{State: job.Finished, Stdout: wrap(t, archive(t, file("motd", "x")))}
-	require.Contains(t, read(t, k.Receive(7, "web1", job.Download{Source: "/etc/motd", Destination: "d"}, o)).Error.Msg, "it does not say how tar ended")
+	require.Contains(t, read(t, k.Receive(t.Context(), 7, "web1", job.Download{Source: "/etc/motd", Destination: "d"}, o)).Error.Msg, "it does not say how tar ended")
 }
 
 // FuzzReceive: whatever a node sends, what is kept is plain files and
@@ -208,7 +209,7 @@ func FuzzReceive(f *testing.F) {
 		if inside {
 			o.Stdout = stored(t, append(sent, trailer+"0\n"...))
 		}
-		r := read(t, k.Receive(7, "web1", job.Download{Source: "/etc/motd", Destination: "d"}, o))
+		r := read(t, k.Receive(t.Context(), 7, "web1", job.Download{Source: "/etc/motd", Destination: "d"}, o))
 		var bytes, n int
 		for name, text := range files(t, filepath.Dir(k.dir)) {
 			require.True(t, strings.HasPrefix(name+"/", "downloads/7/d/web1/motd/"), name)

@@ -20,9 +20,10 @@ type Request struct {
 	Timeout        time.Duration // of the run; transports and agents that can end it then, the engine gives it up
 	// Receive, if it is there, has what a command wrote, and answers the outcome
 	// instead: transports make no Results of Stdout, which may be large, and give
-	// Receive the outcome before they tell the sink. It takes its time, so nobody
-	// else may have to wait for it.
-	Receive func(Outcome) Outcome
+	// Receive the outcome, once, before they tell the sink. It takes its time, so
+	// nobody else may have to wait for it, and ends early with ctx: then nobody
+	// wants what it answers.
+	Receive func(context.Context, Outcome) Outcome
 }
 
 // Outcome is how a run ended.

@@ -50,4 +50,8 @@
 // the exit code decides. A status answer carries
 // the same results: as the text of stdout for Puppet, as exitcode, stdout and
 // stderr for the others.
+//
+// Where job.Request.Receive makes the outcome, that is done on the goroutine of
+// the agent's connection, which is not read meanwhile, once for a transaction; the
+// agent is not asked until then.
 package pxp

@@ -1,6 +1,7 @@
 package pxp
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,8 +21,9 @@ const puppetModule = "pxp-module-puppet"
 // and as an event, and shown with every list of nodes. Agents cut off earlier.
 const maxResults = 32 << 20
 
-// outcome says how a run ended whose module gave these results.
-func outcome(r *job.Request, results json.RawMessage) job.Outcome {
+// outcome says how a run ended whose module gave these results. ctx is for what
+// receives them.
+func outcome(ctx context.Context, r *job.Request, results json.RawMessage) job.Outcome {
 	if len(results) > maxResults {
 		return failure(r, "", "the agent's results have %d bytes, and no more than %d are taken", len(results), maxResults)
 	}
@@ -54,15 +56,15 @@ func outcome(r *job.Request, results json.RawMessage) job.Outcome {
 	if e := errorOf(of.Stdout); e != nil && e.Kind == executionError {
 		return failure(r, e.Kind, "%s", clip(e.Msg))
 	}
-	return streams(r, o)
+	return streams(ctx, r, o)
 }
 
 // streams makes the result of what a run wrote, and says whether it failed.
-func streams(r *job.Request, o job.Outcome) job.Outcome {
+func streams(ctx context.Context, r *job.Request, o job.Outcome) job.Outcome {
 	failed := o.ExitCode != 0
 	if r.Receive != nil {
 		o.Results = nil
-		return r.Receive(o)
+		return r.Receive(ctx, o)
 	}
 	switch r.Module {
 	case "task", "file":
@@ -99,7 +101,7 @@ func errorOf(stdout string) *ownError {
 }
 
 // outcome says how a run ended of which the agent told when it was asked.
-func (s *status) outcome(r *job.Request) job.Outcome {
+func (s *status) outcome(ctx context.Context, r *job.Request) job.Outcome {
 	if r.Module == puppetModule {
 		if !json.Valid([]byte(s.Stdout)) {
 			why := clip(s.Stderr)
@@ -108,13 +110,13 @@ func (s *status) outcome(r *job.Request) job.Outcome {
 			}
 			return failure(r, "", "the Puppet run left no result; exit code %d: %s", s.ExitCode, why)
 		}
-		return outcome(r, json.RawMessage(s.Stdout))
+		return outcome(ctx, r, json.RawMessage(s.Stdout))
 	}
 	results, err := json.Marshal(map[string]any{"exitcode": s.ExitCode, "stdout": s.Stdout, "stderr": s.Stderr})
 	if err != nil { // of strings and a number: never
 		return failure(r, "", "%v", err)
 	}
-	return outcome(r, results)
+	return outcome(ctx, r, results)
 }
 
 // puppetPart is what pxp-module-puppet adds to results.

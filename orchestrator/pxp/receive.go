@@ -85,15 +85,32 @@ func (c *Controller) find(m *pcp.Message, in map[uuid.UUID]*transaction, id uuid
 // ended takes the outcome that an agent sends by itself.
 func (c *Controller) ended(m *pcp.Message, a *answer) {
 	t := c.find(m, c.transactions, a.TransactionID)
-	if t == nil {
+	if t == nil || !c.claim(t) {
 		return
 	}
-	o := outcome(&t.request, a.Results) // may take a while, so others go on
+	o := outcome(t.wanted, &t.request, a.Results) // may take a while, so others go on
 	c.with(m, a.TransactionID, func(now *transaction) {
 		if now == t {
 			c.conclude(t, o)
 		}
 	})
+}
+
+// claim tells whether to make the outcome of a transaction of what its agent
+// sent. Where somebody receives that, it is done once, and nothing is asked
+// meanwhile: what is sent again would only wait for what came first.
+func (c *Controller) claim(t *transaction) bool {
+	if t.request.Receive == nil {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t.claimed || t.wanted.Err() != nil {
+		return false
+	}
+	t.claimed = true
+	c.rest(t)
+	return true
 }
 
 func (c *Controller) conclude(t *transaction, o job.Outcome) {
@@ -118,10 +135,9 @@ func (c *Controller) answered(m *pcp.Message, a *answer) {
 	}
 	var s status
 	err := json.Unmarshal(a.Results, &s)
-	over := s.Status == "success" || s.Status == "failure"
-	var o job.Outcome
-	if err == nil && over {
-		o = s.outcome(&t.request)
+	if err == nil && s.TransactionID == t.request.TransactionID && (s.Status == "success" || s.Status == "failure") {
+		c.ran(t, &s)
+		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -141,15 +157,27 @@ func (c *Controller) answered(m *pcp.Message, a *answer) {
 		}
 		t.phase = asking
 		c.confirmed(t)
-	case over:
-		c.told(t, s.Status)
-		c.conclude(t, o)
 	case s.Status == "unknown":
 		c.told(t, s.Status)
 		c.unknown(t)
 	default:
 		c.ignore(m, "data", "unknown status "+s.Status)
 		c.unanswered(t)
+	}
+}
+
+// ran takes the answer that a run has ended. How it ended stays true if the
+// question was given up while the outcome was made.
+func (c *Controller) ran(t *transaction, s *status) {
+	if !c.claim(t) {
+		return
+	}
+	o := s.outcome(t.wanted, &t.request)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t.wanted.Err() == nil {
+		c.told(t, s.Status)
+		c.conclude(t, o)
 	}
 }
 

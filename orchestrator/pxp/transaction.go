@@ -2,6 +2,7 @@ package pxp
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -30,6 +31,10 @@ type transaction struct {
 	phase   phase
 	sent    int  // how often the request was sent without an answer
 	tell    bool // that it runs, the next time the agent says so
+	claimed bool // its outcome is being received
+
+	wanted context.Context // until it is forgotten
+	cancel context.CancelFunc
 
 	question        uuid.UUID     // the transaction of the question that is open; uuid.Nil: none
 	requestMessage  string        // id of the last request
@@ -43,6 +48,7 @@ type transaction struct {
 // remember begins a transaction.
 func (c *Controller) remember(r job.Request) *transaction {
 	t := &transaction{request: r, agent: pcp.AgentURI(r.Certname).String(), interval: c.cfg.PollFirst}
+	t.wanted, t.cancel = context.WithCancel(context.Background())
 	c.transactions[r.TransactionID] = t
 	if c.nodes[r.Certname] == nil {
 		c.nodes[r.Certname] = map[*transaction]struct{}{}
@@ -54,6 +60,7 @@ func (c *Controller) remember(r job.Request) *transaction {
 // forget ends a transaction; nothing more is told of it.
 func (c *Controller) forget(t *transaction) {
 	c.rest(t)
+	t.cancel()
 	delete(c.messages, t.requestMessage)
 	delete(c.transactions, t.request.TransactionID)
 	of := c.nodes[t.request.Certname]

@@ -1,6 +1,7 @@
 package ssh
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -30,7 +31,7 @@ func TestDownload(t *testing.T) {
 				get := func(from string) job.Outcome {
 					out, err := Run(t.Context(), Config{}, target, Job{ID: "1", Command: download.Command(from), Timeout: time.Minute})
 					require.NoError(t, err)
-					return k.Receive(7, "web01", job.Download{Source: from, Destination: "d"},
+					return k.Receive(t.Context(), 7, "web01", job.Download{Source: from, Destination: "d"},
 						job.Outcome{State: job.Finished, ExitCode: out.ExitCode, Stdout: string(out.Stdout), Stderr: string(out.Stderr)})
 				}
 				o := get(source)
@@ -51,7 +52,7 @@ func TestTransportReceives(t *testing.T) {
 	s := serve(t)
 	tr, k := transport(t, s)
 	r := request("command", "run", `{"command":"echo out; echo err >&2; exit 3"}`)
-	r.Receive = func(o job.Outcome) job.Outcome {
+	r.Receive = func(_ context.Context, o job.Outcome) job.Outcome {
 		require.Equal(t, job.Outcome{State: job.Finished, ExitCode: 3, Stdout: "out\n", Stderr: "err\n"}, o)
 		return job.Outcome{State: job.Failed, Results: []byte(`{"a":1}`)}
 	}

@@ -197,7 +197,7 @@ func TestDownload(t *testing.T) {
 		Target: func(context.Context, int64, string) (Target, error) { return Target{}, io.EOF }})
 	require.NoError(t, err)
 	err = tr.Start(t.Context(), job.Request{Certname: "win01", Module: "command", Action: "run", Params: []byte(`{"command":"x"}`),
-		Receive: func(o job.Outcome) job.Outcome { return o }})
+		Receive: func(_ context.Context, o job.Outcome) job.Outcome { return o }})
 	var e *job.Error
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, agentless.KindFile, e.Kind)
