@@ -238,8 +238,10 @@ func checkPattern(p string) {
 }
 
 func (r *resolver) pathMatch(t term, c *ast.Compare) pred {
-	_, err := pathElements(c.Value)
-	check(err)
+	if c.Value.Kind != ast.Null { // which is like an empty path
+		_, err := pathElements(c.Value)
+		check(err)
+	}
 	text := ast.List(append([]ast.Value{ast.Boolean(t.field.Type == Path)}, c.Value.Items...)...)
 	if _, err := sqlfunc.NewPathMatcher(string(text.JSON())); err != nil {
 		fail("%s", err)

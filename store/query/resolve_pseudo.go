@@ -176,7 +176,7 @@ func (r *resolver) dotted(t term, c *ast.Compare) pred {
 		checkPattern(text)
 		return inDoc{t, "~", ast.Str(text)}
 	case "<", "<=", ">", ">=":
-		if !simple(c.Value) {
+		if !t.path.matches() && !simple(c.Value) {
 			fail("Invalid %s clause", c.Op)
 		}
 	}
