@@ -11,11 +11,16 @@ import (
 // memoryStep is by what the collector's goal moves.
 const memoryStep = 4 << 20
 
+// cheapHeap is how much of the live heap may be traced again and again for little.
+const cheapHeap = 36 << 20
+
 // memoryGoal is the collector's goal: what was configured, or what is in use
-// and the live heap once more as room, where that is more. With a goal near to
-// what is in use the collector would run all the time.
+// and room for the heap to grow, where that is more. With a goal near to what is
+// in use the collector would run all the time. A small heap gets little room, as
+// its collections are cheap; a large one as much again.
 func memoryGoal(configured int64, use memoryUse) int64 {
-	need := use.other + 2*use.live
+	room := min(use.live, max(use.live/4, 2*(use.live-cheapHeap)))
+	need := use.other + use.live + room
 	return max(configured, (need+memoryStep-1)/memoryStep*memoryStep)
 }
 

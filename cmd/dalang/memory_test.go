@@ -13,7 +13,8 @@ func TestMemoryGoal(t *testing.T) {
 	const base = 64 << 20
 	require.EqualValues(t, base, memoryGoal(base, memoryUse{}))
 	require.EqualValues(t, base, memoryGoal(base, memoryUse{live: 25 << 20, other: 10 << 20}))
-	require.EqualValues(t, 96<<20, memoryGoal(base, memoryUse{live: 40 << 20, other: 13 << 20}))
+	require.EqualValues(t, 68<<20, memoryGoal(base, memoryUse{live: 40 << 20, other: 15 << 20}))
+	require.EqualValues(t, 100<<20, memoryGoal(base, memoryUse{live: 50 << 20, other: 20 << 20}))
 	require.EqualValues(t, 400<<20, memoryGoal(base, memoryUse{live: 200 << 20}))
 }
 
@@ -45,5 +46,5 @@ func TestFollow(t *testing.T) {
 	}
 	cancel()
 	<-over
-	require.Equal(t, []int64{80, 200, 204, 208, 1200, 100, 64}, set)
+	require.Equal(t, []int64{200, 204, 208, 1200, 80, 64}, set)
 }
