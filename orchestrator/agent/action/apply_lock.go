@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -36,7 +37,7 @@ func (l *puppetLock) take(ctx context.Context, pid int, wait time.Duration) erro
 		case !errors.Is(err, os.ErrExist):
 			return fmt.Errorf("lock of Puppet: %w", err)
 		case !puppetHolds(l.path):
-			if err := os.Remove(l.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			if err := l.clear(); err != nil {
 				return fmt.Errorf("lock of Puppet: %w", err)
 			}
 			continue
@@ -70,13 +71,36 @@ func (l *puppetLock) link(content string) error {
 	return os.Link(f.Name(), l.path)
 }
 
+// clear removes a lock that is stale.
+func (l *puppetLock) clear() error {
+	return l.remove(func() bool { return exists(l.path) && !puppetHolds(l.path) })
+}
+
 func (l *puppetLock) release() {
 	if l.mine == "" {
 		return
 	}
-	if content, err := os.ReadFile(l.path); err == nil && string(content) == l.mine {
-		_ = os.Remove(l.path) // it is stale anyway
+	_ = l.remove(func() bool { // it is stale anyway
+		content, err := os.ReadFile(l.path)
+		return err == nil && string(content) == l.mine
+	})
+}
+
+// remove removes the lock if that is still to be done. One of us does so at a
+// time: a second one would remove what another has taken since it looked.
+func (l *puppetLock) remove(due func() bool) error {
+	dir, err := os.Open(filepath.Dir(l.path))
+	if err != nil {
+		return err
 	}
+	defer dir.Close() // which unlocks it
+	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX); err != nil || !due() {
+		return err
+	}
+	if err := os.Remove(l.path); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // puppetHolds tells whether a living Puppet has a lock, as Puppet itself tells:

@@ -82,17 +82,33 @@ func (p *plainYAML) value(n *yaml.Node) (any, error) {
 	case yaml.MappingNode:
 		hash := map[string]any{}
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			v, err := p.value(n.Content[i+1])
+			key := n.Content[i].Value
+			v, err := p.member(key, n.Content[i+1])
 			if err != nil {
 				return nil, err
 			}
-			hash[p.change(n.Content[i].Value)] = v
+			if strings.Contains(key, "[") { // a resource's
+				key = p.change(key)
+			}
+			hash[key] = v
 		}
 		return hash, nil
 	case yaml.ScalarNode:
 		return p.scalar(n), nil
 	}
 	return nil, nil
+}
+
+// member is the value of a key. Words of Puppet's own stay as they are: a secret
+// may be one of them, and how a run ended must not depend on that.
+func (p *plainYAML) member(key string, n *yaml.Node) (any, error) {
+	if !slices.Contains([]string{"status", "level", "metrics", "transaction_uuid"}, key) {
+		return p.value(n)
+	}
+	own := plainYAML{change: func(word string) string { return word }, left: p.left}
+	v, err := own.value(n)
+	p.left = own.left
+	return v, err
 }
 
 func (p *plainYAML) scalar(n *yaml.Node) any {

@@ -280,3 +280,48 @@ func TestSecretsOf(t *testing.T) {
 		require.Equal(t, want, hide.Replace(given))
 	}
 }
+
+// TestSecretIsAWordOfPuppet: how an application ended is told whatever the secrets are.
+func TestSecretIsAWordOfPuppet(t *testing.T) {
+	dir := applyingPuppet(t, `report failed`)
+	file := secretFile()
+	file.Params["content"] = "failed\ntotal\nresources\nstatus\nsuccess\n/x\nhush-hush\n"
+	r, report := applied(t, dir, catalogOf(t, false, file), nil)
+	require.Empty(t, r.Error)
+	require.Equal(t, "failed", report["status"])
+	status := report["resource_statuses"].(map[string]any)["File[/x]"].(map[string]any)
+	require.Equal(t, "success", status["events"].([]any)[0].(map[string]any)["status"])
+	result, failed := apply.Result(orderParams(t, catalogOf(t, false, file)), "web1", []byte(r.Stdout), nil, r.ExitCode)
+	require.True(t, failed)
+	require.Contains(t, string(result), `"_output":"changed: 1, failed: 0, unchanged: 7 skipped: 0, noop: 0"`)
+}
+
+// TestStaleLock: many that find a stale lock at the same time: one gets it.
+func TestStaleLock(t *testing.T) {
+	dir := t.TempDir()
+	other := exec.Command(write(t, filepath.Join(dir, "some-puppet"), "#!/bin/sh\nread x\n"))
+	in, err := other.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, other.Start())
+	defer func() { require.NoError(t, in.Close()); _ = other.Wait() }()
+	path := filepath.Join(dir, "lock")
+	write(t, path, fmt.Sprint(other.Process.Pid))
+	require.Eventually(t, func() bool { return puppetHolds(path) }, 10*time.Second, 5*time.Millisecond)
+	for range 50 {
+		write(t, path, "stale")
+		results := make(chan error)
+		for range 8 {
+			go func() { results <- (&puppetLock{path: path}).take(t.Context(), other.Process.Pid, 0) }()
+		}
+		got := 0
+		for range 8 {
+			err := <-results
+			if err == nil {
+				got++
+			} else {
+				require.ErrorIs(t, err, errLocked)
+			}
+		}
+		require.Equal(t, 1, got)
+	}
+}
