@@ -247,7 +247,7 @@ func syncDir(root *os.Root, name string) error {
 }
 
 // Prune deletes the downloads of plan jobs that are not known any more, and
-// tells of how many.
+// tells of how many. What cannot be deleted is in nobody's way.
 func (k *Keeper) Prune(ctx context.Context, known func(ctx context.Context, planJob int64) (bool, error)) (pruned int, err error) {
 	entries, err := os.ReadDir(k.dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -256,6 +256,7 @@ func (k *Keeper) Prune(ctx context.Context, known func(ctx context.Context, plan
 	if err != nil {
 		return 0, fmt.Errorf("downloads: %w", err)
 	}
+	var failures []error
 	for _, e := range entries {
 		id, err := strconv.ParseInt(e.Name(), 10, 64)
 		if err != nil {
@@ -269,11 +270,12 @@ func (k *Keeper) Prune(ctx context.Context, known func(ctx context.Context, plan
 			continue
 		}
 		if err := os.RemoveAll(filepath.Join(k.dir, e.Name())); err != nil {
-			return pruned, fmt.Errorf("downloads of the plan job %d: %w", id, err)
+			failures = append(failures, fmt.Errorf("downloads of the plan job %d: %w", id, err))
+			continue
 		}
 		pruned++
 	}
-	return pruned, nil
+	return pruned, errors.Join(failures...)
 }
 
 // object is the JSON of a value that has one.
