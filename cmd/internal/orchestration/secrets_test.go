@@ -327,18 +327,7 @@ func (v *vault) allEnd(t *testing.T) {
 	var open []string
 	require.Eventually(t, func() bool {
 		open = nil
-		for path, ends := range map[string][]string{"/jobs": {"finished", "failed", "stopped"}, "/plan_jobs": {"success", "failure"}} {
-			var list struct {
-				Items []struct{ Name, State string }
-			}
-			v.read(t, path, &list)
-			for _, j := range list.Items {
-				if !slices.Contains(ends, j.State) {
-					open = append(open, path+"/"+j.Name+" "+j.State)
-				}
-			}
-		}
-		var due struct {
+		var due struct { // first: what fires while we look is then among the jobs
 			Items []struct {
 				Name string
 				Next *struct{ Time time.Time } `json:"next_run"`
@@ -348,6 +337,17 @@ func (v *vault) allEnd(t *testing.T) {
 		for _, s := range due.Items {
 			if s.Next != nil && time.Until(s.Next.Time) < time.Minute {
 				open = append(open, "scheduled job "+s.Name)
+			}
+		}
+		for path, ends := range map[string][]string{"/jobs": {"finished", "failed", "stopped"}, "/plan_jobs": {"success", "failure"}} {
+			var list struct {
+				Items []struct{ Name, State string }
+			}
+			v.read(t, path, &list)
+			for _, j := range list.Items {
+				if !slices.Contains(ends, j.State) {
+					open = append(open, path+"/"+j.Name+" "+j.State)
+				}
 			}
 		}
 		return len(open) == 0
