@@ -152,7 +152,7 @@ a = b
 	_, err := Load(Options{Path: path, Set: []string{"x", "y=1"}, Root: t.TempDir()})
 	for _, want := range []string{
 		path + ":2: unknown setting broker; there are brokers, certname",
-		path + `:3: timeout: "soon" is not a duration`, path + `:4: modules: there is no module "tusk"; there are command`,
+		path + `:3: timeout: "soon" is not a duration`, path + `:4: modules: there is no module "tusk"; there are apply, command`,
 		path + `:5: max-runs: "0" is not a number from 1 on`, path + `:6: primary-uris: "http://a" is not https://host:port`,
 		path + `:7: interpreters: "ruby" is not .extension=/path`, path + ":8: max-output", path + ":9: keep: it must be more than nothing",
 		path + ":11: unknown section [other]; there is [agent]", "--set x: want key=value", "--set y=1: unknown setting y",
