@@ -70,8 +70,9 @@ type Dalang struct {
 	// memory.
 	MaxOldFormat Size `key:"max-old-format"`
 	// Memory that Go's collector tries to stay below, the page cache of the
-	// database aside. Where more than half of that is in use, its goal is twice the live
-	// heap; 0: no such goal.
+	// database aside. Where too much of that is in use, the goal is higher: a
+	// live heap of up to 36 MiB gets a quarter of itself as room, one of 72 MiB or more
+	// as much again; 0: no such goal.
 	MemoryLimit Size `key:"memory-limit"`
 	// TLS handshakes that no request follows, or an agent's connection that is refused, a second, of one address (of 64 bits
 	// of it with IPv6); ten times as many at once. Later ones wait, or are refused.
