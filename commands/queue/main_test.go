@@ -112,6 +112,14 @@ func (p *promised) leaving(e queue.Entry) {
 	}
 }
 
+// excuse takes over from later what leaves by then.
+func (p *promised) excuse(later *promised) {
+	for name, text := range later.may {
+		p.may[name] = text
+		delete(p.must, name)
+	}
+}
+
 // check opens the queue on a disk and compares. A command that is in neither
 // list is one whose Put did not return: whole is what strange says it is.
 func (p *promised) check(t fataler, disk *faultfs.FS, strange func(e queue.Entry) (body string, ok bool), where string) {
