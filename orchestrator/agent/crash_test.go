@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -172,7 +173,7 @@ printf '%s\n' "status: changed" "metrics: {}" "resource_statuses: {}" > "$2"
 		"params": map[string]any{"catalog": json.RawMessage(catalog), "apply_options": map[string]any{"noop": false}}}
 	s.broker.send(pcp.NonBlockingRequest, request)
 	s.broker.next(pcp.ProvisionalResponse)
-	require.Eventually(t, func() bool { return len(lines(t, dir+"/catalogs")) == 1 }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return slices.Equal(lines(t, dir+"/catalogs"), []string{catalog}) }, 20*time.Second, 5*time.Millisecond)
 	p.kill()
 	require.NoError(t, filepath.WalkDir(cfg.Data, func(path string, d os.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() {
